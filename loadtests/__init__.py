@@ -1,0 +1,1 @@
+"""Black-box benchmarks and load over HTTP. Imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""The offline job that trains new weights."""

@@ -1,0 +1,1 @@
+"""The gateway: one public address in front of all services. No torch, and bodies are never parsed."""

@@ -1,0 +1,3 @@
+"""What every process of Ocelli is built from. Imports no service."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,87 @@
+"""What the serving core asks of a model, and what it promises in return.
+
+method               thread                    may fail with             called
+read(path)           CPU                       RefusedWeights            at start and at every push
+use(state)           device, between batches   rolls back                at start and at every push
+preprocess(item)     CPU pool                  OcelliError (4xx)         once per request
+predict(batch)       device                    the batch is split        once per batch
+cost(features)       any                       -                         pixels or tokens, for the batch budget
+example()            CPU                       refuses the version       warm-up and self-test
+golden()             CPU                       refuses the version       self-test: inputs with known answers
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Features = TypeVar("Features")
+Result = TypeVar("Result")
+State = TypeVar("State")
+
+
+class RefusedWeights(Exception):
+    """These weights cannot be served; the sentence tells the operator why."""
+
+
+class DeviceLost(Exception):
+    """The device fails every call from now on (a sticky CUDA error): the process must end and start anew."""
+
+
+class DeviceOutOfMemory(Exception):
+    """The batch did not fit into the device's memory; a smaller one may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which bytes answer: the name that is served, the version's id and the digest of its manifest."""
+
+    model: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case(Generic[Item, Result]):
+    """A golden case: an input, and the check that the answer must pass (it returns what is wrong, or None)."""
+
+    item: Item
+    check: Callable[[Result], str | None]
+
+
+class Model(ABC, Generic[Item, Features, Result, State]):
+    """A model as the serving core sees it: no HTTP, no queue, no threads of its own."""
+
+    @abstractmethod
+    def read(self, path: Path) -> State:
+        """Read a verified version directory into host memory. Raises `RefusedWeights`."""
+
+    @abstractmethod
+    def use(self, state: State) -> None:
+        """Take `state` over: from the next batch on it answers. Runs on the device thread."""
+
+    @abstractmethod
+    def preprocess(self, item: Item) -> Features:
+        """Turn one request's item into features. Everything that one request alone can get wrong is found here."""
+
+    @abstractmethod
+    def predict(self, batch: Sequence[Features]) -> Sequence[Result]:
+        """Answer a batch, one result per features, in the same order. Runs on the device thread."""
+
+    def cost(self, features: Features) -> int:
+        """What these features add to the batch budget, in the model's own unit (pixels or tokens)."""
+        return 1
+
+    @abstractmethod
+    def example(self) -> Item:
+        """A valid item for warm-up."""
+
+    def golden(self) -> Sequence[Case[Item, Result]]:
+        """Cases that the weights in use must answer rightly before they serve; they belong to the version."""
+        return ()
+
+    def classify(self, error: BaseException) -> BaseException:
+        """Translate an error of the device library into `DeviceOutOfMemory` or `DeviceLost`, or return it as it is."""
+        return error

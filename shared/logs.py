@@ -13,7 +13,7 @@ import structlog
 
 import shared
 
-TEXT_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def configure(service: str, *, level: str = "info", fmt: str = "json") -> None:
@@ -27,11 +27,16 @@ def configure(service: str, *, level: str = "info", fmt: str = "json") -> None:
     ]
     final: Any = structlog.dev.ConsoleRenderer(colors=False) if fmt == "text" else _json
     structlog.configure(
-        processors=[*common, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(TEXT_LEVELS[level]),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[*common, final, _encode],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
         cache_logger_on_first_use=True,
     )
+    _bridge_libraries(common, final, LEVELS[level])
+
+
+def _bridge_libraries(common: list[Any], final: Any, level: int) -> None:
+    """Pass what libraries log through the standard module on in the same form."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -39,17 +44,20 @@ def configure(service: str, *, level: str = "info", fmt: str = "json") -> None:
         )
     )
     root = logging.getLogger()
-    root.handlers, root.level = [handler], TEXT_LEVELS[level]
+    root.handlers, root.level = [handler], level
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
-def get(name: str) -> structlog.stdlib.BoundLogger:
+def get(name: str) -> Any:
     """The logger of one module: `log.info("weights_taken", model=…, digest=…)`."""
-    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name, logger=name)
-    return logger
+    return structlog.get_logger(logger=name)
+
+
+def _encode(_: Any, __: str, line: Any) -> Any:
+    return line.encode()
 
 
 def _stamp(service: str) -> Any:

@@ -1,0 +1,174 @@
+"""The edge of every process: one pure ASGI layer around the application.
+
+    request -> id bound to logs -> body within size and time -> application
+            <- error body, if it raised <- x-request-id and nosniff on the answer <- metrics and one log line
+
+A caller who leaves cancels the application's task: nobody works for an empty chair. Limits on header fields are
+the protocol's (`protocol.py`), which sees them first.
+"""
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import structlog
+
+from shared import logs
+from shared.errors import OcelliError, RequestTimeout, TooLarge, UnsupportedMedia
+from shared.serving.answers import send_error
+from shared.serving.metrics import HTTP_ACTIVE, HTTP_SECONDS
+from shared.settings import Limits
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+CLIENT_LEFT = 499  # never sent; nginx's number for logs and metrics
+
+log = logs.get("access")
+
+
+class Edge:
+    """The layer around an ASGI application; `route_of` names the declared route that answered a scope."""
+
+    def __init__(
+        self,
+        app: Application,
+        *,
+        limits: Limits,
+        route_of: Callable[[Scope], str],
+        draining: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.app = app
+        self.limits = limits
+        self.route_of = route_of
+        self.draining = draining
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request; other kinds of connection are refused by closing them."""
+        if scope["type"] != "http":
+            return
+        await Exchange(self, scope, receive, send).run()
+
+
+class Exchange:
+    """One request and its answer, as seen from the edge."""
+
+    def __init__(self, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
+        self.edge, self.scope = edge, scope
+        self._receive, self._send = receive, send
+        self.started = time.perf_counter()
+        self.status = 0
+        self.received = 0
+        self.finished = False
+        self.left = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
+        self._task = asyncio.current_task()
+
+    async def run(self) -> None:
+        """Run the application inside the limits, and account for the request whatever happens."""
+        method = self.scope["method"] if self.scope["method"] in METHODS else "OTHER"
+        headers = dict(self.scope["headers"])
+        self._bind(headers)
+        active = HTTP_ACTIVE.labels(method)
+        active.inc()
+        try:
+            self._check(headers)
+            await self.edge.app(self.scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            if not self.left.is_set():
+                raise
+            self.status = self.status or CLIENT_LEFT
+        except OcelliError as error:
+            await self._answer(error)
+        except Exception:  # the last boundary: whatever it is, the caller gets our own sentence
+            log.exception("request_failed")
+            await self._answer(OcelliError())
+        finally:
+            if self._watch is not None:
+                self._watch.cancel()
+            active.dec()
+            self._account(method)
+
+    def _bind(self, headers: dict[bytes, bytes]) -> None:
+        offered = headers.get(b"x-request-id", b"")
+        request_id = offered.decode() if REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
+        self._id = request_id.encode()
+        self.scope.setdefault("state", {})["request_id"] = request_id
+        bound = {"request_id": request_id}
+        if trace := TRACEPARENT.fullmatch(headers.get(b"traceparent", b"")):
+            bound |= {"trace_id": trace[1].decode(), "span_id": trace[2].decode()}
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(**bound)
+
+    def _check(self, headers: dict[bytes, bytes]) -> None:
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise UnsupportedMedia("Send the body without Content-Encoding.", param="content-encoding")
+        if int(headers.get(b"content-length") or 0) > self.edge.limits.body_bytes:
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        """The next part of the body, within its size and time; then, once the caller has left, `http.disconnect`."""
+        if self._watch is not None:
+            await self.left.wait()
+            return {"type": "http.disconnect"}
+        message = await self._next()
+        if message["type"] == "http.disconnect":
+            self.left.set()
+        elif not message.get("more_body"):
+            self._watch = asyncio.create_task(self._watch_caller())
+        self.received += len(message.get("body", b""))
+        if self.received > self.edge.limits.body_bytes:
+            raise self._too_large()
+        return message
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The request body may have at most {self.edge.limits.body_bytes} bytes.")
+
+    async def _next(self) -> Message:
+        remaining = self.started + self.edge.limits.body_s - time.perf_counter()
+        try:
+            async with asyncio.timeout(remaining):
+                return await self._receive()
+        except TimeoutError:
+            raise RequestTimeout from None
+
+    async def _watch_caller(self) -> None:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self.finished and self._task is not None:
+            self.left.set()
+            self._task.cancel()
+
+    async def send(self, message: Message) -> None:
+        """Pass a part of the answer on, with the headers that every answer carries."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = [h for h in message.get("headers", ()) if h[0] != b"x-request-id"]
+            headers += [(b"x-request-id", self._id), (b"x-content-type-options", b"nosniff")]
+            if self.edge.draining():
+                headers.append((b"connection", b"close"))  # the next request goes to another replica
+            message = {**message, "headers": headers}
+        elif not message.get("more_body"):
+            self.finished = True  # the server now reports the caller as gone, who is not
+        await self._send(message)
+
+    async def _answer(self, error: OcelliError) -> None:
+        if not self.status and not self.left.is_set():
+            await send_error(error, self.scope, self.send, close=self._watch is None and self.scope["method"] != "GET")
+
+    def _account(self, method: str) -> None:
+        seconds = time.perf_counter() - self.started
+        route = self.edge.route_of(self.scope)
+        HTTP_SECONDS.labels(method, route, str(self.status or CLIENT_LEFT)).observe(seconds)
+        log.info(
+            "request", method=method, route=route, status=self.status or CLIENT_LEFT,
+            duration_ms=round(seconds * 1000, 2), bytes_in=self.received,
+        )  # fmt: skip

@@ -11,10 +11,10 @@ golden()             CPU                       refuses the version       self-te
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Features = TypeVar("Features")
@@ -81,6 +81,17 @@ class Model(ABC, Generic[Item, Features, Result, State]):
     def golden(self) -> Sequence[Case[Item, Result]]:
         """Cases that the weights in use must answer rightly before they serve; they belong to the version."""
         return ()
+
+    def describe(self) -> Mapping[str, Any]:
+        """What `/v1/models` tells about the weights in use: at least capabilities, device and dtype."""
+        return {"capabilities": [], "device": "cpu", "dtype": "float32"}
+
+    def warm_sizes(self, max_batch: int) -> Sequence[int]:
+        """Batch sizes to run once before serving."""
+        return (1,)
+
+    def pulse(self) -> None:
+        """Touch the device while idle, so that a lost one shows. Runs on the device thread, about once a second."""
 
     def classify(self, error: BaseException) -> BaseException:
         """Translate an error of the device library into `DeviceOutOfMemory` or `DeviceLost`, or return it as it is."""

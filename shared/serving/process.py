@@ -71,7 +71,7 @@ class Process:
         try:
             return await self._live(servers)
         except Exception as error:  # noqa: BLE001 -- a job's top level: say why, and exit non-zero
-            log.error("cannot_start", reason=str(error), kind=type(error).__name__)  # noqa: TRY400 -- no stack for operators
+            log.error("cannot_start", reason=str(error), kind=type(error).__name__)  # noqa: TRY400
             return 1
 
     async def _live(self, servers: list[asyncio.Task[None]]) -> int:
@@ -141,7 +141,5 @@ def _bind(host: str, port: int, variable: str) -> socket.socket:
         bound.bind((host, port))
     except OSError:
         bound.close()
-        stop(
-            f"{host}:{port} cannot be used: another program has it, or this machine has no such address. Set {variable}."
-        )
+        stop(f"{host}:{port} cannot be used: it is taken, or no address of this machine. Set {variable}.")
     return bound

@@ -67,6 +67,7 @@ class Scheduler:
     def next_work(self, idle: Job) -> Work | None:
         """Block until there is work, calling `idle` now and then. None once closed and everything accepted has run."""
         with self._changed:
+            self._busy_until = 0.0
             while True:
                 if self._jobs:
                     return self._jobs.popleft()

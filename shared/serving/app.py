@@ -1,0 +1,123 @@
+"""The FastAPI application of a model service: its own routes, `/v1/models`, and one handler for all errors."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+import shared
+from shared.errors import InvalidRequest, MethodNotAllowed, NotFound, OcelliError
+from shared.serving.answers import error_answer
+from shared.serving.engine import Answer
+from shared.serving.middleware import Scope
+from shared.serving.process import serve
+from shared.serving.service import Service
+from shared.serving.validation import invalid
+
+DEADLINE = b"x-request-deadline-ms"
+
+
+def run(service: Service, router: APIRouter, *, title: str) -> None:
+    """Run a model service until it is told to stop; exits the process."""
+    app = create_app(service, router, title=title)
+    serve(service.settings, app, life=service, probes=service.probes, route_of=route_of)  # type: ignore[arg-type]
+
+
+def create_app(service: Service, router: APIRouter, *, title: str) -> FastAPI:
+    """The application around `router`."""
+    app = FastAPI(
+        title=title,
+        version=shared.__version__,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda r: r.name,
+    )
+    app.state.service = service
+    app.include_router(router)
+    app.include_router(catalogue)
+    handlers: Mapping[Any, Any] = {
+        OcelliError: _on_error,
+        RequestValidationError: _on_validation,
+        HTTPException: _on_http,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+    return app
+
+
+def route_of(scope: Scope) -> str:
+    """The declared path of the route that answered, `unmatched` where none did."""
+    return getattr(scope.get("route"), "path", None) or ("probe" if scope["path"].endswith("z") else "unmatched")
+
+
+def current_service(request: Request) -> Service:
+    """The service that a request came to."""
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceOf = Annotated[Service, Depends(current_service)]
+catalogue = APIRouter(tags=["models"])
+
+
+@catalogue.get("/v1/models", summary="List the models that serve")
+async def list_models(service: ServiceOf) -> dict[str, Any]:
+    """Every served model with its version, the digest of its weights, and what it can do."""
+    return {"object": "list", "data": [service.describe(name) for name in service.references]}
+
+
+@catalogue.get("/v1/models/{model}", summary="Describe one model")
+async def get_model(model: str, service: ServiceOf) -> dict[str, Any]:
+    """The version, the weights' digest and the capabilities of one model."""
+    return dict(service.describe(service.pick(model)))
+
+
+def deadline_of(request: Request, service: Service) -> float:
+    """When this request must be answered, on `time.monotonic()`: the caller's wish, within the service's limit."""
+    value = dict(request.scope["headers"]).get(DEADLINE)
+    if value is None:
+        return time.monotonic() + service.settings.deadline_s
+    if not value.isdigit() or len(value) > 9 or int(value) == 0:
+        raise InvalidRequest("'X-Request-Deadline-Ms' must be a whole number of milliseconds.", param=DEADLINE.decode())
+    return time.monotonic() + min(int(value) / 1000, service.settings.deadline_s)
+
+
+def answer_headers(answers: Sequence[Answer]) -> dict[str, str]:
+    """Which weights answered, and how long each stage of the slowest item took."""
+    slowest = max(answers, key=lambda a: sum(a.stages.values()))
+    return {
+        "x-model-version": slowest.identity.version,
+        "x-weights-digest": slowest.identity.digest,
+        "server-timing": ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in slowest.stages.items()),
+    }
+
+
+def errors(*kinds: type[OcelliError]) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI descriptions of the errors that a route answers with."""
+    return {
+        kind.status: {"description": f"`{kind.default_code}`: {kind.default_message}"} for kind in _by_status(kinds)
+    }
+
+
+def _by_status(kinds: Iterable[type[OcelliError]]) -> list[type[OcelliError]]:
+    return sorted(kinds, key=lambda kind: kind.status)
+
+
+async def _on_error(request: Request, error: OcelliError) -> Response:
+    status, headers, body = error_answer(error, request.scope)
+    response = Response(body, status)
+    response.raw_headers = headers
+    return response
+
+
+async def _on_validation(request: Request, error: RequestValidationError) -> Response:
+    return await _on_error(request, invalid(error.errors(), skip=1))
+
+
+async def _on_http(request: Request, error: HTTPException) -> Response:
+    known = {404: NotFound, 405: MethodNotAllowed}
+    return await _on_error(request, known.get(error.status_code, InvalidRequest)())

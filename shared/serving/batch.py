@@ -1,0 +1,88 @@
+"""One batch on the device: predict, and when that raises, split until only the guilty item fails.
+
+predict(batch) -> one result each -> answers
+   | raises    -> halves, each anew; an item that raises alone gets its error, its batch-mates their answers
+   | no memory -> halves, and the queue remembers the size that did not fit
+   | lost      -> everybody is told to retry elsewhere, and the process ends
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from shared import logs
+from shared.errors import OcelliError, OutOfMemory, Unavailable
+from shared.serving.metrics import BATCH_LIMIT, BATCH_SIZE, BATCH_SPLITS, STAGE_SECONDS
+from shared.serving.model import DeviceLost, DeviceOutOfMemory, Identity, Model
+from shared.serving.queue import BatchQueue
+from shared.serving.ticket import Ticket
+
+Outcome = tuple[Ticket, Any]  # the result, or the OcelliError that stands for it
+Post = Callable[[Sequence[Outcome]], None]
+
+DEVICE_LOST = Unavailable("The device failed. Retry the request.", code="device_lost")
+
+log = logs.get(__name__)
+
+
+class Lane:
+    """One served model with its queue, and the weights that it answers from."""
+
+    def __init__(self, name: str, model: Model[Any, Any, Any, Any], queue: BatchQueue) -> None:
+        self.name, self.model, self.queue = name, model, queue
+        self.identity: Identity | None = None
+        self.state: Any = None
+        BATCH_LIMIT.labels(name).set_function(lambda: queue.batch_limit)
+
+    def run(self, batch: Sequence[Ticket], post: Post) -> None:
+        """Answer `batch` through `post`, in one piece or several. Raises `DeviceLost` after telling every caller."""
+        now = time.monotonic()
+        tickets = [ticket for ticket in batch if ticket.wanted(now)]
+        if not tickets:
+            return
+        try:
+            results = self.model.predict([ticket.features for ticket in tickets])
+            outcomes = list(zip(tickets, results, strict=True))
+        except Exception as error:  # noqa: BLE001 -- the batch boundary
+            self._blame(tickets, error, post)
+            return
+        self._account(tickets, now)
+        post(outcomes)
+
+    def _account(self, tickets: Sequence[Ticket], started: float) -> None:
+        finished = time.monotonic()
+        self.queue.remember_success(len(tickets), finished - started)
+        BATCH_SIZE.labels(self.name).observe(len(tickets))
+        forward, waited = STAGE_SECONDS.labels(self.name, "forward"), STAGE_SECONDS.labels(self.name, "queue")
+        for ticket in tickets:
+            ticket.started, ticket.finished, ticket.identity = started, finished, self.identity
+            forward.observe(finished - started)
+            waited.observe(started - ticket.queued)
+
+    def _blame(self, tickets: Sequence[Ticket], raised: Exception, post: Post) -> None:
+        error = self.model.classify(raised)
+        if isinstance(error, DeviceLost):
+            post(
+                [
+                    (ticket, Unavailable("The device failed. Retry the request.", code="device_lost"))
+                    for ticket in tickets
+                ]
+            )
+            raise error from raised
+        if isinstance(error, DeviceOutOfMemory):
+            self.queue.remember_overflow(len(tickets))
+        if len(tickets) == 1:
+            post([(tickets[0], self._verdict(error))])
+            return
+        BATCH_SPLITS.labels(self.name, "memory" if isinstance(error, DeviceOutOfMemory) else "error").inc()
+        middle = len(tickets) // 2
+        self.run(tickets[:middle], post)
+        self.run(tickets[middle:], post)
+
+    def _verdict(self, error: BaseException) -> OcelliError:
+        if isinstance(error, OcelliError):
+            return error
+        if isinstance(error, DeviceOutOfMemory):
+            return OutOfMemory()
+        log.error("item_failed", model=self.name, kind=type(error).__name__, reason=str(error))
+        return OcelliError("The model failed on this item. Its batch-mates were answered.", code="model_failed")

@@ -1,0 +1,246 @@
+"""The engine: the life of a request from the route to the device and back. Read this first.
+
+    route -> infer() -> reserve      a place in the bounded queue       full, or too late -> 503 + Retry-After
+                     -> preprocess   CPU pool, this request only        wrong input  -> 4xx, alone
+                     -> submit       into the place that was reserved
+             loop()  -> next_work    what waits when the device frees   caller left or late -> skipped
+                     -> run          predict on the one device thread   raises       -> split; one guilty item fails
+                     -> resolve      back to each waiting route         too late     -> 504
+    take_over()      -> read (CPU thread) -> adopt (device thread, between two batches) -> serve, or back to the old
+
+A place is reserved before anything is decoded, so that a refusal costs next to nothing. A streaming model's life
+(admit, then step by step) is a loop of its own beside this one and shares the scheduler and the device thread.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from shared import logs
+from shared.errors import DeadlineExceeded, ModelNotFound, OcelliError, Unavailable
+from shared.serving.batch import DEVICE_LOST, Lane, Outcome
+from shared.serving.metrics import IN_FLIGHT, QUEUE_DEPTH, REQUESTS, STAGE_SECONDS
+from shared.serving.model import DeviceLost, Identity
+from shared.serving.pool import Pool
+from shared.serving.scheduler import Scheduler
+from shared.serving.takeover import adopt
+from shared.serving.ticket import Ticket
+
+T = TypeVar("T")
+STALLED_S = 30.0  # a device thread that is busy for longer, and for ten times its usual batch, is not ready
+
+log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A result, the weights that it came from, and the seconds of each stage."""
+
+    result: Any
+    identity: Identity
+    stages: Mapping[str, float]
+
+
+class Engine:
+    """The lanes of one device, the pool that prepares for them, and the thread that runs them."""
+
+    def __init__(self, service: str, lanes: Iterable[Lane], *, pool: Pool, on_lost: Callable[[], None]) -> None:
+        """`on_lost` is called on the event loop when the device fails for good."""
+        self.service, self.pool = service, pool
+        self.lanes = {lane.name: lane for lane in lanes}
+        self.scheduler = Scheduler({name: lane.queue for name, lane in self.lanes.items()})
+        self._by_queue = {lane.queue: lane for lane in self.lanes.values()}
+        self._on_lost, self._lost = on_lost, False
+        self._busy_since: float | None = None
+        self._beat = time.monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self.loop, name="device", daemon=True)
+        for name, lane in self.lanes.items():
+            QUEUE_DEPTH.labels(name).set_function(lane.queue.__len__)
+            IN_FLIGHT.labels(name)
+
+    def start(self) -> None:
+        """Start the device thread."""
+        self._thread.start()
+
+    # On the event loop.
+
+    async def infer(self, name: str, item: Any, *, deadline: float) -> Answer:
+        """Answer one item by `deadline` (of `time.monotonic()`), or raise an `OcelliError` that says why not."""
+        lane = self.lane(name)
+        with IN_FLIGHT.labels(name).track_inprogress():
+            try:
+                answer = await self._live(lane, item, deadline)
+            except BaseException as error:
+                REQUESTS.labels(self.service, name, _outcome(error)).inc()
+                raise
+        REQUESTS.labels(self.service, name, "ok").inc()
+        return answer
+
+    async def infer_all(self, name: str, items: Sequence[Any], *, deadline: float) -> list[Answer]:
+        """Answer several items of one request, in their order. The first error cancels the others."""
+        if len(items) == 1:
+            return [await self.infer(name, items[0], deadline=deadline)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self.infer(name, item, deadline=deadline)) for item in items]
+        except* OcelliError as errors:
+            raise next(iter(_leaves(errors))) from None
+        return [task.result() for task in tasks]
+
+    def lane(self, name: str) -> Lane:
+        """The lane of a served model. Raises `ModelNotFound`, and `Unavailable` before its first weights serve."""
+        lane = self.lanes.get(name)
+        if lane is None:
+            known = ", ".join(self.lanes)
+            raise ModelNotFound(f"No such model here. Served are: {known}.", param="model")
+        if lane.identity is None:
+            raise Unavailable("This model is still loading. Retry later.", code="not_ready", retry_after=5)
+        return lane
+
+    async def _live(self, lane: Lane, item: Any, deadline: float) -> Answer:
+        self.scheduler.reserve(lane.queue, deadline)
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(deadline - began):
+                ticket = await self._submit(lane, item, deadline)
+                STAGE_SECONDS.labels(lane.name, "preprocess").observe(ticket.queued - began)
+                result = await ticket.future
+        except TimeoutError:
+            raise DeadlineExceeded from None
+        stages = {
+            "preprocess": ticket.queued - began,
+            "queue": ticket.started - ticket.queued,
+            "forward": ticket.finished - ticket.started,
+        }
+        assert ticket.identity is not None
+        return Answer(result, ticket.identity, stages)
+
+    async def _submit(self, lane: Lane, item: Any, deadline: float) -> Ticket:
+        try:
+            features = await self.pool.run(lane.model.preprocess, item)
+        except BaseException:
+            self.scheduler.release(lane.queue)
+            raise
+        ticket = Ticket(features, lane.model.cost(features), deadline, self._loop.create_future())
+        self.scheduler.put(lane.queue, ticket)
+        return ticket
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """`function()` on the device thread, between two batches."""
+        future: asyncio.Future[T] = self._loop.create_future()
+
+        def job() -> None:
+            try:
+                result = function()
+            except Exception as error:  # noqa: BLE001 -- handed to the caller
+                self._loop.call_soon_threadsafe(_settle, future.set_exception, error)
+            else:
+                self._loop.call_soon_threadsafe(_settle, future.set_result, result)
+
+        self.scheduler.post(job)
+        return await future
+
+    async def take_over(self, name: str, path: Path, identity: Identity) -> None:
+        """Serve the weights at `path` under `name`. Raises `RefusedWeights`; what served before goes on serving then."""
+        lane = self.lanes[name]
+        state = await asyncio.to_thread(lane.model.read, path)
+        await self.call(lambda: adopt(lane, state, identity))
+
+    @property
+    def health(self) -> str:
+        """`"ok"` while the device thread turns, as proven by itself; what is wrong otherwise."""
+        if self._lost:
+            return "device lost"
+        if not self._thread.is_alive():
+            return "device thread ended"
+        now, busy = time.monotonic(), self._busy_since
+        usual = max((lane.queue.times.estimate(lane.queue.max_items) for lane in self.lanes.values()), default=0.0)
+        if (busy is not None and now - busy > max(STALLED_S, 10 * usual)) or (busy is None and now - self._beat > 5):
+            return "device stalled"
+        return "ok"
+
+    async def close(self) -> None:
+        """End the loop after everything that was accepted, and join its thread."""
+        self.scheduler.close()
+        await asyncio.to_thread(self._thread.join)
+        self.pool.close()
+
+    # On the device thread.
+
+    def loop(self) -> None:
+        """Next work, run, resolve: until the engine is closed and everything that was accepted is answered."""
+        while (work := self.scheduler.next_work(self._idle)) is not None:
+            self._busy_since = time.monotonic()
+            try:
+                if callable(work):
+                    work()
+                else:
+                    queue, batch = work
+                    self._run(self._by_queue[queue], batch)
+            except DeviceLost as error:
+                self._lose(error)
+            self._busy_since, self._beat = None, time.monotonic()
+
+    def _run(self, lane: Lane, batch: list[Ticket]) -> None:
+        if self._lost:
+            self.resolve([(ticket, DEVICE_LOST) for ticket in batch])
+        else:
+            lane.run(batch, self.resolve)
+
+    def resolve(self, outcomes: Sequence[Outcome]) -> None:
+        """Hand results and errors back to the routes that wait for them."""
+        self._loop.call_soon_threadsafe(_answer, outcomes)
+
+    def _idle(self) -> None:
+        try:
+            for lane in self.lanes.values():
+                if lane.identity is not None:
+                    lane.model.pulse()
+        except Exception as raised:  # noqa: BLE001 -- classified at once
+            error = next(iter(self.lanes.values())).model.classify(raised)
+            if isinstance(error, DeviceLost):
+                self._lose(error)
+        self._beat = time.monotonic()
+
+    def _lose(self, error: DeviceLost) -> None:
+        log.error("device_lost", reason=str(error))
+        if not self._lost:
+            self._lost = True
+            self._loop.call_soon_threadsafe(self._on_lost)
+
+
+def _answer(outcomes: Sequence[Outcome]) -> None:
+    for ticket, outcome in outcomes:
+        if isinstance(outcome, OcelliError):
+            ticket.fail(outcome)
+        else:
+            ticket.resolve(outcome)
+
+
+def _settle(setter: Callable[[Any], None], value: Any) -> None:
+    future: asyncio.Future[Any] = setter.__self__  # type: ignore[attr-defined]
+    if not future.done():
+        setter(value)
+
+
+def _leaves(errors: BaseExceptionGroup[Any]) -> Iterable[OcelliError]:
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _outcome(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled"
+    if isinstance(error, OcelliError) and error.status < 500:
+        return "client_error"
+    if isinstance(error, OcelliError) and error.status in {503, 504}:
+        return "overload"
+    return "error"

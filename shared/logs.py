@@ -53,7 +53,7 @@ def _bridge_libraries(common: list[Any], final: Any, level: int) -> None:
 
 def get(name: str) -> Any:
     """The logger of one module: `log.info("weights_taken", model=…, digest=…)`."""
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger(module=name)
 
 
 def _encode(_: Any, __: str, line: Any) -> Any:

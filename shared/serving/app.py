@@ -24,7 +24,7 @@ DEADLINE = b"x-request-deadline-ms"
 def run(service: Service, router: APIRouter, *, title: str) -> None:
     """Run a model service until it is told to stop; exits the process."""
     app = create_app(service, router, title=title)
-    serve(service.settings, app, life=service, probes=service.probes, route_of=route_of)  # type: ignore[arg-type]
+    serve(service.settings, app, life=service, probes=service.probes, route_of=route_of)
 
 
 def create_app(service: Service, router: APIRouter, *, title: str) -> FastAPI:

@@ -69,15 +69,18 @@ class Lane:
                 ]
             )
             raise error from raised
-        if isinstance(error, DeviceOutOfMemory):
+        no_memory = isinstance(error, DeviceOutOfMemory)
+        if no_memory:
             self.queue.remember_overflow(len(tickets))
         if len(tickets) == 1:
             post([(tickets[0], self._verdict(error))])
             return
-        BATCH_SPLITS.labels(self.name, "memory" if isinstance(error, DeviceOutOfMemory) else "error").inc()
-        middle = len(tickets) // 2
-        self.run(tickets[:middle], post)
-        self.run(tickets[middle:], post)
+        BATCH_SPLITS.labels(self.name, "memory" if no_memory else "error").inc()
+        half, rest = (len(tickets) + 1) // 2, tickets
+        while rest:
+            size = min(half, self.queue.batch_limit) if no_memory else half
+            self.run(rest[:size], post)
+            rest = rest[size:]
 
     def _verdict(self, error: BaseException) -> OcelliError:
         if isinstance(error, OcelliError):

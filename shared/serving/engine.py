@@ -146,7 +146,7 @@ class Engine:
         return await future
 
     async def take_over(self, name: str, path: Path, identity: Identity) -> None:
-        """Serve the weights at `path` under `name`. Raises `RefusedWeights`; what served before goes on serving then."""
+        """Serve the weights at `path` under `name`. Raises `RefusedWeights`; what served before goes on then."""
         lane = self.lanes[name]
         state = await asyncio.to_thread(lane.model.read, path)
         await self.call(lambda: adopt(lane, state, identity))

@@ -28,7 +28,3 @@ def main(argv: Sequence[str] | None = None) -> int:
             import_module(f"shared.cli.{name}").configure(sub)
     parsed = parser.parse_args(arguments)
     return int(parsed.run(parsed))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

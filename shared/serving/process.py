@@ -44,7 +44,7 @@ def serve(
     """Run `app` until SIGTERM or SIGINT, and exit with a code that says how it ended."""
     logs.configure(settings.service, level=settings.log_level, fmt=settings.log_format)
     edge = Edge(probes.before(app), limits=settings.limits, route_of=route_of, draining=lambda: probes.draining)
-    loop_factory = uvicorn.Config(edge, loop="auto").get_loop_factory()
+    loop_factory = uvicorn.Config(edge, loop="auto", log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         raise SystemExit(runner.run(Process(settings, edge, life, probes).run()))
 

@@ -1,0 +1,48 @@
+# Ocelli. `make run` and `make test` build all that they need; see README.md.
+
+PYTHON := .venv/bin/python
+# Several processes share the cores; spinning OpenMP threads would take them from each other.
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.DEFAULT_GOAL := help
+.PHONY: help environment run doctor test lint format test-gpu models bench lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+environment: ## Make .venv from requirements.lock (seconds when it is up to date)
+	@.ci/environment
+
+run: environment ## Start the gateway and the services in the foreground; Ctrl-C stops them
+	@.venv/bin/ocelli up
+
+doctor: environment ## Check ports, versions, device, memory and the weights store
+	@.venv/bin/ocelli doctor
+
+test: ## Lint, types, import rules and all tests that need no GPU and no Docker
+	@.ci/environment tests
+	@$(MAKE) --no-print-directory lint
+	.venv/bin/pytest -m "not gpu and not docker" --durations=5
+
+lint: environment ## Check style, types and who imports whom
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+
+format: environment ## Format the code
+	.venv/bin/ruff check --fix --exit-zero .
+	.venv/bin/ruff format .
+
+test-gpu: environment ## Tests that need a CUDA device
+	.venv/bin/pytest -m gpu tests/gpu
+
+bench: environment ## Compare the gateway and the services with the bare parts (ratios in one run; minutes)
+	$(PYTHON) -m loadtests.bench
+
+lock: environment ## Resolve requirements.lock anew from pyproject.toml
+	.ci/lock
+
+clean: ## Remove .venv and local state
+	rm -rf .venv .ocelli .mypy_cache .ruff_cache

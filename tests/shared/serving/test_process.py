@@ -1,9 +1,9 @@
 """The edge of a real process: limits, deadlines, identifiers, probes, and the order in which it ends."""
 
+import contextlib
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 
@@ -43,8 +43,8 @@ def test_a_body_within_the_limit_is_served(echo: Running) -> None:
 
 def test_a_request_id_is_kept_when_it_is_harmless_and_replaced_when_not(echo: Running) -> None:
     assert httpx.get(echo.url, headers={"x-request-id": "abc-1.2:3"}).headers["x-request-id"] == "abc-1.2:3"
-    for hostile in ("a b", "x" * 200, "http://169.254.169.254/", "ä"):
-        answered = httpx.get(echo.url, headers={"x-request-id": hostile.encode()}).headers["x-request-id"]
+    for hostile in (b"a b", b"x" * 200, b"http://169.254.169.254/", b"\xc3\xa4"):
+        answered = httpx.get(echo.url, headers=[(b"x-request-id", hostile)]).headers["x-request-id"]
         assert len(answered) == 32
 
 
@@ -172,24 +172,21 @@ def test_no_label_takes_its_value_from_a_request(echo: Running) -> None:
 
 
 def test_sigterm_answers_what_was_accepted_and_exits_with_0() -> None:
-    with running(ECHO, drain_delay_s=0.3) as process:
-        answers: list[httpx.Response] = []
-        threads = [
-            threading.Thread(target=lambda: answers.append(httpx.post(f"{process.url}/slow", content=b"abc")))
-            for _ in range(20)
+    request = b"POST /slow HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc"
+    with running(ECHO, drain_delay_s=1.5) as process, contextlib.ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", process.port), timeout=10)) for _ in range(20)
         ]
-        for thread in threads:
-            thread.start()
-        time.sleep(0.4)
+        for connection in connections:
+            connection.sendall(request)
+        time.sleep(0.2)
         process.terminate()
-        time.sleep(0.05)
+        process.wait_for("draining", 5)
         assert httpx.get(f"{process.management}/readyz").status_code == 503
         assert httpx.get(f"{process.management}/livez").status_code == 200
         still_served = httpx.post(process.url, content=b"ab")
         assert still_served.text == "2" and still_served.headers["connection"] == "close"
-        for thread in threads:
-            thread.join()
-        assert [answer.text for answer in answers] == ["3"] * 20
+        assert all(connection.recv(4096).endswith(b"\r\n\r\n3") for connection in connections)
         assert process.wait() == 0
     events = [line["event"] for line in process.lines if line["event"] != "request"]
     assert events == ["listening", "ready", "draining", "life_closed", "stopped"]

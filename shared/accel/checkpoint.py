@@ -1,0 +1,68 @@
+"""State dicts as files, in both directions: what others publish is read once, offline; what we publish is safetensors.
+
+A `.pth` file is a pickle: it is read by `ocelli models import` alone, never by a service, and with torch's unpickler
+for weights, which knows tensors and plain containers and refuses everything that would run code.
+"""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from shared.weights.errors import RefusedVersion
+from shared.weights.tensors import tensors
+
+SUFFIXES = (".safetensors", ".pth", ".pt")
+# What torch raises on files that are cut off, overwritten, or not its own; it has no single error for them.
+UNREADABLE = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError, OverflowError)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a state dict, on the CPU, by name. Raises `RefusedVersion` for anything but dense tensors."""
+    state = load_file(path) if _is_safetensors(path) else _unpickle(path)
+    for name, tensor in state.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise RefusedVersion(f"{path.name} is not a state dict: {str(name)[:80]!r} is not a tensor with a name.")
+        if tensor.layout != torch.strided or tensor.is_quantized:
+            raise RefusedVersion(f"{path.name}: {name[:80]!r} is sparse or quantised; save it as a dense tensor.")
+    return dict(state)
+
+
+def write_state(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write a state dict as safetensors; tensors that share memory become tensors of their own."""
+    save_file(
+        {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state.items()},
+        path,
+    )
+
+
+def _is_safetensors(path: Path) -> bool:
+    if path.suffix not in SUFFIXES:
+        raise RefusedVersion(
+            f"{path.name} is not a checkpoint that can be imported; those end in {', '.join(SUFFIXES)}."
+        )
+    if path.suffix == ".safetensors":
+        tensors(path)  # our own bounds before the library's
+        return True
+    return False
+
+
+def _unpickle(path: Path) -> Mapping[Any, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise RefusedVersion(
+            f"{path.name} holds more than tensors: loading it could run code. "
+            "Save the model's state_dict() alone, as safetensors if you can."
+        ) from error
+    except UNREADABLE as error:
+        raise RefusedVersion(f"{path.name} is not a checkpoint that torch can read, or it is damaged.") from error
+    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
+        content = content["model"]  # torchvision's training scripts keep the optimiser beside the model
+    if not isinstance(content, Mapping):
+        raise RefusedVersion(f"{path.name} is not a state dict: it holds a {type(content).__name__}.")
+    return content

@@ -12,6 +12,7 @@ COMMANDS = {
     "doctor": "check ports, versions, device, memory and the weights store",
     "models": "list, show, verify and import the models of the weights store",
     "keys": "create, list and revoke the API keys of the gateway",
+    "settings": "print every setting of every process",
 }
 
 

@@ -1,6 +1,8 @@
 """A model service: which models it serves, from which weights, through one engine."""
 
 import asyncio
+import contextlib
+import importlib.metadata
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,7 +17,8 @@ from shared.serving.pool import Pool
 from shared.serving.probes import Phase, Probes
 from shared.serving.queue import BatchQueue
 from shared.settings import ServiceSettings
-from shared.weights.store import Store, open_store
+from shared.weights.seed import open_store
+from shared.weights.store import Store
 
 log = logs.get(__name__)
 
@@ -61,7 +64,7 @@ class Service:
         store = await asyncio.to_thread(open_store, self.settings.store, self.settings.state)
         for name, reference in self.references.items():
             await self._load(store, name, reference)
-        metrics.describe_build(self.settings.service, *self._torch())
+        metrics.describe_build(self.settings.service, torch_version())
 
     async def close(self) -> None:
         """End the engine after everything that was accepted."""
@@ -111,8 +114,9 @@ class Service:
         self.probes.reach(Phase.LOST)
         self.probes.over.set()
 
-    def _torch(self) -> tuple[str, ...]:
-        import sys
 
-        torch = sys.modules.get("torch")
-        return (torch.__version__,) if torch else ()
+def torch_version() -> str:
+    """The installed torch, without loading it; empty where there is none."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version("torch")
+    return ""

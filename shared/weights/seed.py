@@ -20,6 +20,15 @@ def shipped() -> Path:
     return Path(shared.__file__).resolve().parent.parent / "models"
 
 
+def open_store(url: str | None, state: Path) -> Store:
+    """The store at `url`, or where none is named that of the local `state`, kept in step with the shipped models."""
+    if url:
+        return Store(url)
+    store = Store(str(state / "store"))
+    seed(shipped(), store)
+    return store
+
+
 def seed(source: Path, store: Store) -> None:
     """Bring what the store at `source` ships into `store`; many processes may do so at once, at every start."""
     release = Store(str(source))

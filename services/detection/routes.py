@@ -1,0 +1,71 @@
+"""HTTP in, HTTP out: `POST /v1/detect` and the labels of a model."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from shared.images.formats import render
+
+from services.detection.parameters import Item, Parameters
+from services.detection.schemas import DetectRequest, MaskFormat
+from shared.errors import (
+    DeadlineExceeded,
+    InvalidImage,
+    ModelNotFound,
+    TooLarge,
+    Unavailable,
+    UnsupportedMedia,
+)
+from shared.serving.app import ServiceOf, answer_headers, deadline_of, errors
+from shared.serving.documentation import picture_request
+from shared.serving.reading import read_request
+
+router = APIRouter(tags=["detection"])
+
+
+@router.post(
+    "/v1/detect",
+    summary="Find objects of known classes",
+    openapi_extra=picture_request(DetectRequest),
+    responses=errors(InvalidImage, ModelNotFound, TooLarge, UnsupportedMedia, Unavailable, DeadlineExceeded),
+)
+async def detect(request: Request, service: ServiceOf) -> Response:
+    """Boxes, labels and scores of every object, and its mask where the model finds masks.
+
+    Coordinates are absolute pixels of the picture after EXIF orientation. One request may carry several pictures.
+    """
+    deadline = deadline_of(request, service)
+    upload, wish = await read_request(request, service, DetectRequest)
+    name = service.pick(wish.model)
+    mask_format = mask_format_of(wish, masks=bool(service.describe(name)["masks"]))
+    parameters = Parameters(
+        threshold=wish.threshold,
+        iou_threshold=wish.iou_threshold,
+        labels=tuple(wish.labels) if wish.labels else None,
+        max_detections=wish.max_detections,
+        masks=mask_format != "none",
+    )
+    items = [Item(data, parameters, field) for data, field in zip(upload.images, upload.image_fields, strict=True)]
+    answers = await service.running.infer_all(name, items, deadline=deadline)
+    body = await service.running.pool.run(
+        render, answers, wish.format, mask_format, request.scope["state"]["request_id"]
+    )
+    return Response(body, media_type="application/json", headers=answer_headers(answers))
+
+
+@router.get("/v1/models/{model}/labels", summary="List the classes that a model knows", responses=errors(ModelNotFound))
+async def labels(model: str, service: ServiceOf) -> dict[str, Any]:
+    """Every class with the id that answers carry as `label_id`."""
+    known = service.describe(service.pick(model))["labels"]
+    return {
+        "object": "list",
+        "model": model,
+        "data": [{"id": number, "label": label} for label, number in known.items()],
+    }
+
+
+def mask_format_of(wish: DetectRequest, *, masks: bool) -> MaskFormat:
+    """The form in which masks travel: as asked, and `rle` where nothing was asked and the model finds masks."""
+    if wish.mask_format is not None:
+        return wish.mask_format
+    return "rle" if masks else "none"

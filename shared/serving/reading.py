@@ -1,0 +1,61 @@
+"""Reading a request that carries pictures: its body off the event loop where it is long, its parameters from anywhere.
+
+body -> pictures and fields (raw, multipart, JSON);  query + fields (+ Hugging Face's `parameters`) -> the schema
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel
+
+from shared.errors import InvalidRequest
+from shared.images.upload import Upload, read_upload
+from shared.serving.service import Service
+from shared.serving.validation import parse
+
+M = TypeVar("M", bound=BaseModel)
+INLINE_BYTES = 65_536  # a body up to this size is taken apart at once; a longer one would stall the other requests
+
+
+async def read_request(request: Request, service: Service, schema: type[M]) -> tuple[Upload, M]:
+    """The pictures of a request, and its parameters as `schema`. Raises the 4xx errors of both."""
+    body = await request.body()
+    content_type = request.headers.get("content-type", "")
+    arguments = (content_type, body, service.settings.limits)
+    raw = content_type.startswith(("image/", "application/octet-stream"))
+    if raw or len(body) <= INLINE_BYTES:
+        upload = read_upload(*arguments)
+    else:
+        upload = await service.running.pool.run(read_upload, *arguments)
+    query = _query(request)
+    typed = content_type.startswith("application/json") and not query
+    return upload, parse(schema, _merge(query, upload.fields), strict=typed)
+
+
+def _query(request: Request) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in request.query_params.multi_items():
+        if name in values:
+            values[name] = [*_listed(values[name]), value]
+        else:
+            values[name] = value
+    return values
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _merge(query: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    fields = dict(fields)
+    parameters = fields.pop("parameters", None) or {}
+    if not isinstance(parameters, dict):
+        raise InvalidRequest("'parameters' must be an object.", param="parameters")
+    merged: dict[str, Any] = {}
+    for source in (query, fields, parameters):
+        for name, value in source.items():
+            if name in merged:
+                raise InvalidRequest(f"'{name[:64]}' is given more than once.", param=name[:64])
+            merged[name] = value
+    return merged

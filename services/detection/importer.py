@@ -16,6 +16,7 @@ from shared.serving.model import Identity
 from shared.weights.digest import file_sha256
 from shared.weights.errors import RefusedVersion, StoreError
 from shared.weights.manifest import Card, Made
+from shared.weights.names import check, check_version
 from shared.weights.store import Store
 
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
@@ -30,6 +31,9 @@ def import_checkpoint(
     `source` is a `.safetensors`, `.pth` or `.pt` file, or a folder that holds one. Raises `RefusedVersion` unless
     names, shapes and number types are those of the architecture and every number is finite.
     """
+    check(model, "model")
+    if version is not None:
+        check_version(version)
     path = checkpoint(source)
     sha256 = file_sha256(path)
     command = f"ocelli models import {path.name} --as {model} --architecture {config.architecture}"
@@ -81,15 +85,16 @@ def fit(state: dict[str, Tensor], config: DetectorConfig) -> dict[str, Tensor]:
     expected = network.state_dict()
     shared = {name: (state[name], tensor) for name, tensor in expected.items() if name in state}
     shapes = [f"{n} {list(t.shape)} instead of {list(e.shape)}" for n, (t, e) in shared.items() if t.shape != e.shape]
-    dtypes = [f"{n} {t.dtype}" for n, (t, e) in shared.items() if t.dtype not in _allowed(e)]
-    _refuse({"of another shape": shapes, "of a number type that is not served": dtypes})
+    _refuse({"of another shape": shapes})
     try:
         missing, unexpected = network.load_state_dict(state, strict=False, assign=True)
     except RuntimeError as error:
         raise RefusedVersion(f"The tensors are not of {config.architecture}'s shapes and number types.") from error
     _refuse({f"missing for {config.architecture}": missing, f"unknown to {config.architecture}": unexpected})
     fitted: dict[str, Tensor] = network.state_dict()
-    _refuse({"not finite": [name for name, tensor in fitted.items() if not bool(torch.isfinite(tensor).all())]})
+    dtypes = [f"{name} {t.dtype}" for name, t in fitted.items() if t.dtype not in _allowed(expected[name])]
+    infinite = [name for name, t in fitted.items() if not bool(torch.isfinite(t).all())]
+    _refuse({"of a number type that is not served": dtypes, "not finite": infinite})
     return fitted
 
 

@@ -5,6 +5,7 @@ for weights, which knows tensors and plain containers and refuses everything tha
 """
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from shared.weights.tensors import tensors
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 # What torch raises on files that are cut off, overwritten, or not its own; it has no single error for them.
-UNREADABLE = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError, OverflowError)
+UNREADABLE = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError, OSError, OverflowError)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -52,8 +53,13 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _unpickle(path: Path) -> Mapping[Any, Any]:
+    file = path.open("rb")  # so that a file which is not there is told as that
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with (
+            file,
+            warnings.catch_warnings(action="ignore"),
+        ):  # notes for those who write pickles, not for who reads them
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise RefusedVersion(
             f"{path.name} holds more than tensors: loading it could run code. "

@@ -12,13 +12,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
     EnvSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 SERVICES = ("gateway", "detection", "clip", "owlvit", "llava", "finetune")
@@ -26,6 +28,16 @@ EXIT_CONFIG = 78  # EX_CONFIG of sysexits(3)
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+
+
+def _split(value: object) -> object:
+    """A list as people write it: `a,b`. A JSON list is understood as well, and is what the command line passes on."""
+    if not isinstance(value, str):
+        return value
+    return [part.strip(" \"'") for part in value.strip("[]").split(",") if part.strip(" \"'")]
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Limits(BaseModel):
@@ -100,6 +112,8 @@ class ProcessSettings(BaseSettings):
         try:
             arguments = list(sys.argv[1:] if argv is None else argv)
             return cls(_cli_settings_source=_command_line(cls, arguments))
+        except SettingsError as error:
+            stop(f"{error}: this one is written as JSON.")
         except ValidationError as error:
             stop("\n".join(f"{_variable(e['loc'])}: {e['msg']} (it is {e['input']!r})" for e in error.errors()))
 
@@ -110,9 +124,7 @@ class ServiceSettings(ProcessSettings):
     store: str | None = Field(
         None, description="URL of the weights store; <state>/store, seeded from models/, unless set"
     )
-    models: tuple[str, ...] = Field(
-        (), description="models to serve, as name or name@version; the first is the default"
-    )
+    models: Names = Field((), description="models to serve, as name or name@version; the first is the default")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:<n>")
     dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="number type of the network")
     threads: int = Field(1, ge=1, le=256, description="CPU threads of one model step")

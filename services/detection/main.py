@@ -8,7 +8,7 @@ from services.detection.model import Detector
 from services.detection.routes import router
 from shared.serving.app import run
 from shared.serving.service import Service
-from shared.settings import Port, ServiceSettings
+from shared.settings import Names, Port, ServiceSettings
 
 
 class DetectionSettings(ServiceSettings):
@@ -17,7 +17,7 @@ class DetectionSettings(ServiceSettings):
     service: ClassVar[str] = "detection"
 
     port: Port = Field(8001, description="data port")
-    models: tuple[str, ...] = Field(
+    models: Names = Field(
         ("faster-rcnn", "ssd", "mask-rcnn"),
         description="models to serve, as name or name@version; the first is the default",
     )

@@ -54,8 +54,8 @@ def route_of(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", None) or ("probe" if scope["path"].endswith("z") else "unmatched")
 
 
-def current_service(request: Request) -> Service:
-    """The service that a request came to."""
+async def current_service(request: Request) -> Service:
+    """The service that a request came to; `async`, or FastAPI would ask a thread for it."""
     service: Service = request.app.state.service
     return service
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from shared import logs
 from shared.errors import OcelliError, OutOfMemory, Unavailable
-from shared.serving.metrics import BATCH_LIMIT, BATCH_SIZE, BATCH_SPLITS, STAGE_SECONDS
+from shared.serving.metrics import BATCH_LIMIT, BATCH_SIZE, BATCH_SPLITS, IN_FLIGHT, QUEUE_DEPTH, STAGE_SECONDS
 from shared.serving.model import DeviceLost, DeviceOutOfMemory, Identity, Model
 from shared.serving.queue import BatchQueue
 from shared.serving.ticket import Ticket
@@ -33,6 +33,10 @@ class Lane:
         self.identity: Identity | None = None
         self.state: Any = None
         BATCH_LIMIT.labels(name).set_function(lambda: queue.batch_limit)
+        QUEUE_DEPTH.labels(name).set_function(queue.__len__)
+        self.in_flight = IN_FLIGHT.labels(name)
+        self._batch_size = BATCH_SIZE.labels(name)
+        self._stages = {stage: STAGE_SECONDS.labels(name, stage) for stage in ("preprocess", "queue", "forward")}
 
     def run(self, batch: Sequence[Ticket], post: Post) -> None:
         """Answer `batch` through `post`, in one piece or several. Raises `DeviceLost` after telling every caller."""
@@ -52,12 +56,11 @@ class Lane:
     def _account(self, tickets: Sequence[Ticket], started: float) -> None:
         finished = time.monotonic()
         self.queue.remember_success(len(tickets), finished - started)
-        BATCH_SIZE.labels(self.name).observe(len(tickets))
-        forward, waited = STAGE_SECONDS.labels(self.name, "forward"), STAGE_SECONDS.labels(self.name, "queue")
+        self._batch_size.observe(len(tickets))
         for ticket in tickets:
             ticket.started, ticket.finished, ticket.identity = started, finished, self.identity
-            forward.observe(finished - started)
-            waited.observe(started - ticket.queued)
+            for stage, seconds in ticket.stages.items():
+                self._stages[stage].observe(seconds)
 
     def _blame(self, tickets: Sequence[Ticket], raised: Exception, post: Post) -> None:
         error = self.model.classify(raised)

@@ -1,9 +1,9 @@
 """The engine: the life of a request from the route to the device and back. Read this first.
 
     route -> infer() -> reserve      a place in the bounded queue       full, or too late -> 503 + Retry-After
-                     -> preprocess   CPU pool, this request only        wrong input  -> 4xx, alone
-                     -> submit       into the place that was reserved
-             loop()  -> next_work    what waits when the device frees   caller left or late -> skipped
+         submit()    -> preprocess   CPU pool, this request only        wrong input  -> 4xx, alone
+                     -> put          into the place that was reserved
+         loop()      -> next_work    what waits when the device frees   caller left or late -> skipped
                      -> run          predict on the one device thread   raises       -> split; one guilty item fails
                      -> resolve      back to each waiting route         too late     -> 504
     take_over()      -> read (CPU thread) -> adopt (device thread, between two batches) -> serve, or back to the old
@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from shared import logs
 from shared.errors import DeadlineExceeded, ModelNotFound, OcelliError, Unavailable
 from shared.serving.batch import DEVICE_LOST, Lane, Outcome
-from shared.serving.metrics import IN_FLIGHT, QUEUE_DEPTH, REQUESTS, STAGE_SECONDS
+from shared.serving.metrics import REQUESTS
 from shared.serving.model import DeviceLost, Identity
 from shared.serving.pool import Pool
 from shared.serving.scheduler import Scheduler
@@ -59,9 +59,6 @@ class Engine:
         self._beat = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self.loop, name="device", daemon=True)
-        for name, lane in self.lanes.items():
-            QUEUE_DEPTH.labels(name).set_function(lane.queue.__len__)
-            IN_FLIGHT.labels(name)
 
     def start(self) -> None:
         """Start the device thread."""
@@ -72,7 +69,7 @@ class Engine:
     async def infer(self, name: str, item: Any, *, deadline: float) -> Answer:
         """Answer one item by `deadline` (of `time.monotonic()`), or raise an `OcelliError` that says why not."""
         lane = self.lane(name)
-        with IN_FLIGHT.labels(name).track_inprogress():
+        with lane.in_flight.track_inprogress():
             try:
                 answer = await self._live(lane, item, deadline)
             except BaseException as error:
@@ -104,31 +101,15 @@ class Engine:
 
     async def _live(self, lane: Lane, item: Any, deadline: float) -> Answer:
         self.scheduler.reserve(lane.queue, deadline)
-        began = time.monotonic()
+        ticket = Ticket(deadline, self._loop.create_future())
+        self.pool.submit(self.submit, lane, item, ticket)
         try:
-            async with asyncio.timeout(deadline - began):
-                ticket = await self._submit(lane, item, deadline)
-                STAGE_SECONDS.labels(lane.name, "preprocess").observe(ticket.queued - began)
+            async with asyncio.timeout(deadline - ticket.accepted):
                 result = await ticket.future
         except TimeoutError:
             raise DeadlineExceeded from None
-        stages = {
-            "preprocess": ticket.queued - began,
-            "queue": ticket.started - ticket.queued,
-            "forward": ticket.finished - ticket.started,
-        }
         assert ticket.identity is not None
-        return Answer(result, ticket.identity, stages)
-
-    async def _submit(self, lane: Lane, item: Any, deadline: float) -> Ticket:
-        try:
-            features = await self.pool.run(lane.model.preprocess, item)
-        except BaseException:
-            self.scheduler.release(lane.queue)
-            raise
-        ticket = Ticket(features, lane.model.cost(features), deadline, self._loop.create_future())
-        self.scheduler.put(lane.queue, ticket)
-        return ticket
+        return Answer(result, ticket.identity, ticket.stages)
 
     async def call(self, function: Callable[[], T]) -> T:
         """`function()` on the device thread, between two batches."""
@@ -169,6 +150,24 @@ class Engine:
         self.scheduler.close()
         await asyncio.to_thread(self._thread.join)
         self.pool.close()
+
+    # On a thread of the pool.
+
+    def submit(self, lane: Lane, item: Any, ticket: Ticket) -> None:
+        """Preprocess an item and let it wait in the place that was reserved for it; or tell its caller why not."""
+        try:
+            if ticket.wanted(time.monotonic()):
+                features = lane.model.preprocess(item)
+                ticket.prepare(features, lane.model.cost(features))
+                self.scheduler.put(lane.queue, ticket)
+            else:
+                self.scheduler.release(lane.queue)
+        except Exception as error:
+            self.scheduler.release(lane.queue)
+            if not isinstance(error, OcelliError):
+                log.exception("preprocess_failed", model=lane.name)
+                error = OcelliError()
+            self.resolve([(ticket, error)])
 
     # On the device thread.
 

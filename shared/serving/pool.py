@@ -20,6 +20,13 @@ class Pool:
         self._lock = threading.Lock()
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="preprocess")
 
+    def submit(self, function: Callable[..., object], *arguments: object) -> None:
+        """Let a thread of the pool run `function(*arguments)`, whose result nobody waits for and which never raises.
+
+        What is submitted was accepted by a bounded queue, so it needs no bound here.
+        """
+        self._executor.submit(function, *arguments)
+
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """`function(*arguments)` on a thread of the pool. Raises `Unavailable` when too much waits already."""
         with self._lock:

@@ -125,6 +125,7 @@ def _config(app: Application, protocol: Callable[..., GuardedProtocol], grace: f
         ws="none",
         lifespan="off",
         access_log=False,
+        proxy_headers=False,
         log_config=None,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,

@@ -13,7 +13,7 @@ from shared.serving.times import BatchTimes
 def queue_of(costs: list[int], *, loop: asyncio.AbstractEventLoop, deadline: float = 100, **budget: int) -> BatchQueue:
     queue = BatchQueue(**{"limit": 1000, "max_items": 8, "max_cost": 100, **budget})
     for cost in costs:
-        queue.put(Ticket(cost, cost, deadline, loop.create_future(), queued=0))
+        queue.put(Ticket(deadline, loop.create_future(), cost, cost))
     return queue
 
 
@@ -44,7 +44,7 @@ def test_patience_is_a_tenth_of_a_batch_and_at_most_a_millisecond() -> None:
     assert queue.patience() == 0  # as many as the last batch had, and more
     queue.next_batch(0)
     queue.remember_success(8, 0.004)
-    queue.put(Ticket(1, 1, 100, loop.create_future()))
+    queue.put(Ticket(100, loop.create_future(), 1, 1))
     assert queue.patience() == 0.0004
     queue.remember_success(8, 4.0)
     assert queue.patience() == 0.001

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -18,13 +19,26 @@ from shared.weights.errors import RefusedVersion
 from shared.weights.tensors import tensors
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
-# What torch raises on files that are cut off, overwritten, or not its own; it has no single error for them.
-UNREADABLE = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError, OSError, OverflowError)
+# What torch raises on files that are cut off, overwritten, or not its own: no single error, hence the families.
+UNREADABLE = (
+    RuntimeError,
+    OSError,
+    EOFError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a state dict, on the CPU, by name. Raises `RefusedVersion` for anything but dense tensors."""
-    state = load_file(path) if _is_safetensors(path) else _unpickle(path)
+    if path.suffix not in SUFFIXES:
+        kinds = ", ".join(SUFFIXES)
+        raise RefusedVersion(f"{path.name} is not a checkpoint that can be imported; those end in {kinds}.")
+    state = _load(path) if path.suffix == ".safetensors" else _unpickle(path)
     for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise RefusedVersion(f"{path.name} is not a state dict: {str(name)[:80]!r} is not a tensor with a name.")
@@ -35,34 +49,27 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 def write_state(state: Mapping[str, Tensor], path: Path) -> None:
     """Write a state dict as safetensors; tensors that share memory become tensors of their own."""
-    save_file(
-        {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state.items()},
-        path,
-    )
+    dense = torch.contiguous_format
+    save_file({name: tensor.detach().cpu().clone(memory_format=dense) for name, tensor in state.items()}, path)
 
 
-def _is_safetensors(path: Path) -> bool:
-    if path.suffix not in SUFFIXES:
-        raise RefusedVersion(
-            f"{path.name} is not a checkpoint that can be imported; those end in {', '.join(SUFFIXES)}."
-        )
-    if path.suffix == ".safetensors":
-        tensors(path)  # our own bounds before the library's
-        return True
-    return False
+def _load(path: Path) -> Mapping[str, Tensor]:
+    tensors(path)  # our own bounds before the library's
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise RefusedVersion(f"{path.name} is not a safetensors file that can be read.") from error
 
 
 def _unpickle(path: Path) -> Mapping[Any, Any]:
-    file = path.open("rb")  # so that a file which is not there is told as that
+    file = path.open("rb")  # outside, so that a file which is not there is told as that
     try:
-        with (
-            file,
-            warnings.catch_warnings(action="ignore"),
-        ):  # notes for those who write pickles, not for who reads them
+        # torch's warnings here are advice for those who write pickles
+        with file, warnings.catch_warnings(action="ignore"):
             content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise RefusedVersion(
-            f"{path.name} holds more than tensors: loading it could run code. "
+            f"{path.name} holds something else than tensors, and loading it could run code. "
             "Save the model's state_dict() alone, as safetensors if you can."
         ) from error
     except UNREADABLE as error:

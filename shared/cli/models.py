@@ -16,7 +16,7 @@ from shared.cli.inventory import Entry, description, listing
 from shared.cli.table import size
 from shared.weights.digest import short
 from shared.weights.errors import RefusedVersion, StoreError
-from shared.weights.seed import seed, shipped
+from shared.weights.seed import open_store
 from shared.weights.store import Store
 
 EXAMPLES = """examples:
@@ -155,12 +155,10 @@ def _state() -> Path:
 
 
 def _store(arguments: argparse.Namespace) -> Store:
-    """The store that was named, or that of the local state, which begins with the shipped models."""
+    """The store that was named, or that of the local state, which begins with the shipped models.
+
+    A later release reaches a local store when a service starts, not because somebody lists what is there.
+    """
     url = arguments.store or os.environ.get("OCELLI_STORE")
-    if url:
-        return Store(url)
-    path = _state() / "store"
-    store = Store(str(path))
-    if not path.exists():
-        seed(shipped(), store)
-    return store
+    local = _state() / "store"
+    return Store(url or str(local)) if url or local.exists() else open_store(None, _state())

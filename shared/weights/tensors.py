@@ -55,11 +55,13 @@ def _header(file: BinaryIO, name: str) -> dict[str, Any]:
     if len(data) != length or not data.startswith(b"{"):
         raise RefusedVersion(f"{name}: not a safetensors file, or one that was cut off.")
     try:
-        header = json.loads(data, object_pairs_hook=_unique)
+        header: dict[str, Any] = json.loads(data.decode(), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise RefusedVersion(f"{name}: the header is not JSON with each name once.") from error
-    header.pop("__metadata__", None)
-    return dict(header)
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise RefusedVersion(f"{name}: __metadata__ may hold text only.")
+    return header
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import shared.cli.models
+import shared.weights.seed
 from services.detection.architectures import DetectorConfig, build
 from shared.cli import main
 from shared.weights.manifest import Card, Data, Made
@@ -151,7 +151,7 @@ def test_the_store_of_the_local_state_begins_with_the_shipped_models(
     release = Store(str(tmp_path / "shipped"))
     digest = publish(release, tmp_path / "source", "shapes-1")
     release.move_alias("ssd", "champion", "shapes-1", expected=None)
-    monkeypatch.setattr(shared.cli.models, "shipped", lambda: tmp_path / "shipped")
+    monkeypatch.setattr(shared.weights.seed, "shipped", lambda: tmp_path / "shipped")
     monkeypatch.setenv("OCELLI_STATE", str(tmp_path / "state"))
     assert main(["models", "list", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
@@ -160,7 +160,7 @@ def test_the_store_of_the_local_state_begins_with_the_shipped_models(
 
 
 def test_the_shipped_models_lie_beside_the_packages() -> None:
-    assert shipped() == Path(shared.cli.models.__file__).parents[2] / "models"
+    assert shipped() == Path(shared.weights.seed.__file__).parents[2] / "models"
 
 
 def test_help_shows_commands_to_copy(capsys: pytest.CaptureFixture[str]) -> None:

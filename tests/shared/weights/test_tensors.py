@@ -60,6 +60,9 @@ DUPLICATE = (
         encode(entry(dtype="PICKLE"), bytes(8)),
         encode(entry(code="x"), bytes(8)),
         encode({"x": 1}, b""),
+        encode(entry() | {"__metadata__": {"epoch": 3}}, bytes(8)),
+        encode(entry() | {"__metadata__": "text"}, bytes(8)),
+        (4).to_bytes(8, "little") + "{}".encode("utf-16-le"),
         encode(entry() | {"y": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}, bytes(8)),
     ],
 )

@@ -1,22 +1,22 @@
 """HTTP in, HTTP out: `POST /v1/detect` and the labels of a model."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from shared.images.formats import render
 
 from services.detection.parameters import Item, Parameters
-from services.detection.schemas import DetectRequest, MaskFormat
+from services.detection.schemas import DetectRequest, Label, Labels, MaskFormat
 from shared.errors import (
     DeadlineExceeded,
     InvalidImage,
+    InvalidRequest,
     ModelNotFound,
     TooLarge,
     Unavailable,
     UnsupportedMedia,
 )
-from shared.serving.app import ServiceOf, answer_headers, deadline_of, errors
+from shared.images.answers import NativeAnswer
+from shared.images.formats import render
+from shared.serving.app import ServiceOf, answer_headers, deadline_of, responses
 from shared.serving.documentation import picture_request
 from shared.serving.reading import read_request
 
@@ -27,7 +27,9 @@ router = APIRouter(tags=["detection"])
     "/v1/detect",
     summary="Find objects of known classes",
     openapi_extra=picture_request(DetectRequest),
-    responses=errors(InvalidImage, ModelNotFound, TooLarge, UnsupportedMedia, Unavailable, DeadlineExceeded),
+    responses=responses(
+        NativeAnswer, InvalidImage, ModelNotFound, TooLarge, UnsupportedMedia, Unavailable, DeadlineExceeded
+    ),
 )
 async def detect(request: Request, service: ServiceOf) -> Response:
     """Boxes, labels and scores of every object, and its mask where the model finds masks.
@@ -37,7 +39,7 @@ async def detect(request: Request, service: ServiceOf) -> Response:
     deadline = deadline_of(request, service)
     upload, wish = await read_request(request, service, DetectRequest)
     name = service.pick(wish.model)
-    mask_format = mask_format_of(wish, masks=bool(service.describe(name)["masks"]))
+    mask_format = mask_format_of(wish, masks=service.model(name).finds_masks)
     parameters = Parameters(
         threshold=wish.threshold,
         iou_threshold=wish.iou_threshold,
@@ -53,19 +55,21 @@ async def detect(request: Request, service: ServiceOf) -> Response:
     return Response(body, media_type="application/json", headers=answer_headers(answers))
 
 
-@router.get("/v1/models/{model}/labels", summary="List the classes that a model knows", responses=errors(ModelNotFound))
-async def labels(model: str, service: ServiceOf) -> dict[str, Any]:
+@router.get(
+    "/v1/models/{model}/labels", summary="List the classes of a model", responses=responses(Labels, ModelNotFound)
+)
+async def labels(model: str, service: ServiceOf) -> Labels:
     """Every class with the id that answers carry as `label_id`."""
-    known = service.describe(service.pick(model))["labels"]
-    return {
-        "object": "list",
-        "model": model,
-        "data": [{"id": number, "label": label} for label, number in known.items()],
-    }
+    known = service.model(service.pick(model)).labels
+    return Labels(model=model, data=[Label(id=number, label=label) for label, number in known.items()])
 
 
 def mask_format_of(wish: DetectRequest, *, masks: bool) -> MaskFormat:
-    """The form in which masks travel: as asked, and `rle` where nothing was asked and the model finds masks."""
-    if wish.mask_format is not None:
-        return wish.mask_format
-    return "rle" if masks else "none"
+    """The form in which masks travel: as asked, and `rle` where nothing was asked and the model finds `masks`."""
+    if wish.mask_format is None:
+        return "rle" if masks else "none"
+    if wish.mask_format != "none" and not masks:
+        raise InvalidRequest(
+            "This model finds boxes only. Name one that finds masks, or leave it out.", param="mask_format"
+        )
+    return wish.mask_format

@@ -6,7 +6,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 Format = Literal["native", "hf", "coco", "roboflow"]
 MaskFormat = Literal["none", "rle", "polygon"]
-Label = Annotated[str, Field(min_length=1, max_length=64)]
+LabelName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 def _split(value: object) -> object:
@@ -38,7 +38,7 @@ class DetectRequest(BaseModel):
         le=1,
         description="Overlap over which the weaker of two boxes of one class goes; the model's own if unset.",
     )
-    labels: Annotated[list[Label], BeforeValidator(_split)] | None = Field(
+    labels: Annotated[list[LabelName], BeforeValidator(_split)] | None = Field(
         None,
         validation_alias=AliasChoices("labels", "class_filter"),
         min_length=1,
@@ -52,3 +52,18 @@ class DetectRequest(BaseModel):
         description="Masks as COCO run-length encoding or polygons; `rle` if unset and the model has masks.",
     )
     format: Format = Field("native", description="Shape of the answer: ours, Hugging Face's, COCO's or roboflow's.")
+
+
+class Label(BaseModel):
+    """One class."""
+
+    id: int = Field(description="`label_id` of answers")
+    label: str
+
+
+class Labels(BaseModel):
+    """The classes that a model knows."""
+
+    object: Literal["list"] = "list"
+    model: str
+    data: list[Label]

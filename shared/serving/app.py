@@ -1,7 +1,7 @@
 """The FastAPI application of a model service: its own routes, `/v1/models`, and one handler for all errors."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -96,15 +96,12 @@ def answer_headers(answers: Sequence[Answer]) -> dict[str, str]:
     }
 
 
-def errors(*kinds: type[OcelliError]) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI descriptions of the errors that a route answers with."""
-    return {
-        kind.status: {"description": f"`{kind.default_code}`: {kind.default_message}"} for kind in _by_status(kinds)
-    }
-
-
-def _by_status(kinds: Iterable[type[OcelliError]]) -> list[type[OcelliError]]:
-    return sorted(kinds, key=lambda kind: kind.status)
+def responses(answer: Any, *kinds: type[OcelliError]) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI descriptions of the answer of a route, and of the errors that it may give instead."""
+    described: dict[int | str, dict[str, Any]] = {200: {"model": answer, "description": "The answer."}}
+    for kind in kinds:
+        described[kind.status] = {"description": f"`{kind.default_code}`: {kind.default_message}"}
+    return described
 
 
 async def _on_error(request: Request, error: OcelliError) -> Response:

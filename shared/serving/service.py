@@ -52,6 +52,10 @@ class Service:
             raise ModelNotFound(f"No such model here. Served are: {', '.join(self.references)}.", param="model")
         return name
 
+    def model(self, name: str) -> Any:
+        """The model that serves under `name`. Raises `ModelNotFound`, or `Unavailable` while it loads."""
+        return self.running.lane(name).model
+
     async def start(self) -> None:
         """Load every model, in order, and prove each on its golden cases."""
         self.engine = Engine(

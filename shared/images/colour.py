@@ -39,7 +39,7 @@ def _from_16_bits(image: Image.Image) -> Pixels:
     values: NDArray[np.uint16] = np.asarray(image).astype(np.uint16)
     if _tag(image, _BITS, 16) == 12:
         values = (values << 4 | values >> 8).astype(np.uint16)
-    levels = (values - (values >> 8) + 128 >> 8).astype(np.uint8)  # round(v / 257) without leaving 16 bits
+    levels = (values.astype(np.uint32) * 255 + 32_895 >> 16).astype(np.uint8)  # round(v / 257), exact for all 16 bits
     return 255 - levels if _tag(image, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO else levels
 
 

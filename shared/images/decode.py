@@ -39,7 +39,18 @@ _DECODERS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
     "TIFF": TiffImageFile,
 }
 # What Pillow raises on damaged bytes. Its warnings are errors where the interpreter was told so.
-_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, struct.error, Warning)
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    AssertionError,
+    struct.error,
+    Warning,
+)
 
 
 @dataclass(frozen=True, slots=True)

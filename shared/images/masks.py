@@ -36,11 +36,16 @@ def polygons(mask: Mask) -> list[list[float]]:
 
     Pixels that touch only at a corner belong to different contours. Holes are filled: run lengths keep them.
     """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return []
+    corner = np.array((columns[0], rows[0]), dtype=np.float64)
     contours = []
-    for loop in _loops(_edges(mask)):
+    for loop in _loops(_edges(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])):
         area = _area(loop)
         if area > 0:
-            contours.append(_simplify(loop, min(TOLERANCE, area / len(loop) / 8)).ravel().tolist())
+            simple = _simplify(loop, min(TOLERANCE, area / len(loop) / 8))
+            contours.append((simple + corner).ravel().tolist())
     return contours
 
 

@@ -61,7 +61,7 @@ class _Collector:
 
 def split(content_type: str, body: bytes, limits: Limits) -> list[Part]:
     """The parts of `body` in their order. Raises `InvalidRequest` (code `invalid_multipart`)."""
-    boundary = parse_options_header(content_type)[1].get(b"boundary")
+    boundary = content_type.isascii() and parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         raise _invalid("has no boundary in its Content-Type. Let the HTTP client set that header")
     seen = _Collector(limits.multipart_parts)

@@ -15,7 +15,7 @@ _14_BITS = 0x3FFF
 
 def size(data: bytes) -> tuple[int, int]:
     """Width and height of the canvas in pixels."""
-    kind = data[_HEADER_BYTES : _HEADER_BYTES + 4]
+    (kind,) = fields("4s", data, _HEADER_BYTES)
     if kind == b"VP8X":
         low, high = fields("<QH", data, _PAYLOAD)
         return (low >> 32 & 0xFFFFFF) + 1, (low >> 56 | high << 8) + 1

@@ -17,6 +17,7 @@ from shared.serving.ticket import Ticket
 
 Job = Callable[[], None]
 Work = tuple[BatchQueue, list[Ticket]] | Job
+MARGIN = 1.2  # batch times are means, and a request that was accepted should be answered
 IDLE_S = 1.0  # how often an idle device thread shows that it is alive
 
 
@@ -42,7 +43,7 @@ class Scheduler:
             now = time.monotonic()
             if now >= deadline:
                 raise DeadlineExceeded
-            if now + wait + queue.times.estimate(1) > deadline:
+            if now + MARGIN * (wait + queue.times.estimate(1)) > deadline:
                 raise Unavailable("This request cannot be answered before its deadline. Retry later.", retry_after=wait)
             queue.reserved += 1
 

@@ -16,7 +16,7 @@ from shared.errors import (
 )
 from shared.images.answers import NativeAnswer
 from shared.images.formats import render
-from shared.serving.app import ServiceOf, answer_headers, deadline_of, responses
+from shared.serving.app import answer_headers, deadline_of, responses, service_of
 from shared.serving.documentation import picture_request
 from shared.serving.reading import read_request
 
@@ -31,11 +31,12 @@ router = APIRouter(tags=["detection"])
         NativeAnswer, InvalidImage, ModelNotFound, TooLarge, UnsupportedMedia, Unavailable, DeadlineExceeded
     ),
 )
-async def detect(request: Request, service: ServiceOf) -> Response:
+async def detect(request: Request) -> Response:
     """Boxes, labels and scores of every object, and its mask where the model finds masks.
 
     Coordinates are absolute pixels of the picture after EXIF orientation. One request may carry several pictures.
     """
+    service = service_of(request)
     deadline = deadline_of(request, service)
     upload, wish = await read_request(request, service, DetectRequest)
     name = service.pick(wish.model)
@@ -58,8 +59,9 @@ async def detect(request: Request, service: ServiceOf) -> Response:
 @router.get(
     "/v1/models/{model}/labels", summary="List the classes of a model", responses=responses(Labels, ModelNotFound)
 )
-async def labels(model: str, service: ServiceOf) -> Labels:
+async def labels(model: str, request: Request) -> Labels:
     """Every class with the id that answers carry as `label_id`."""
+    service = service_of(request)
     known = service.model(service.pick(model)).labels
     return Labels(model=model, data=[Label(id=number, label=label) for label, number in known.items()])
 

@@ -8,9 +8,9 @@ the protocol's (`protocol.py`), which sees them first.
 """
 
 import asyncio
+import os
 import re
 import time
-import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -100,7 +100,7 @@ class Exchange:
 
     def _bind(self, headers: dict[bytes, bytes]) -> None:
         offered = headers.get(b"x-request-id", b"")
-        request_id = offered.decode() if REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
+        request_id = offered.decode() if REQUEST_ID.fullmatch(offered) else os.urandom(16).hex()
         self._id = request_id.encode()
         self.scope.setdefault("state", {})["request_id"] = request_id
         bound = {"request_id": request_id}

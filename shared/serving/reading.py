@@ -28,7 +28,7 @@ async def read_request(request: Request, service: Service, schema: type[M]) -> t
         upload = read_upload(*arguments)
     else:
         upload = await service.running.pool.run(read_upload, *arguments)
-    query = _query(request)
+    query = _query(request) if request.scope["query_string"] else {}
     typed = content_type.startswith("application/json") and not query
     return upload, parse(schema, _merge(query, upload.fields), strict=typed)
 

@@ -13,6 +13,7 @@ class BatchTimes:
         while self.sizes[-1] < max_batch:
             self.sizes.append(min(self.sizes[-1] * 2, max_batch))
         self._means: list[float | None] = [None] * len(self.sizes)
+        self._estimates = [0.0] * (max_batch + 1)  # by size: asked for with every request, learnt with every batch
 
     def observe(self, size: int, seconds: float) -> None:
         """Learn that a batch of `size` took `seconds`."""
@@ -20,13 +21,15 @@ class BatchTimes:
         mean = self._means[bucket]
         scaled = seconds * self.sizes[bucket] / size
         self._means[bucket] = scaled if mean is None else mean + SMOOTHING * (scaled - mean)
+        self._estimates = [self._guess(size) for size in range(len(self._estimates))]
 
     def estimate(self, size: int) -> float:
         """Seconds that a batch of `size` will take; 0 while nothing is known, in proportion to what is."""
+        return self._estimates[min(size, len(self._estimates) - 1)]
+
+    def _guess(self, size: int) -> float:
         bucket = self._bucket(size)
         known = [(abs(i - bucket), self.sizes[i], mean) for i, mean in enumerate(self._means) if mean is not None]
-        if not known:
-            return 0.0
         _, nearest, mean = min(known)
         return mean * size / nearest
 

@@ -17,7 +17,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
 from shared.images.decode import decode
-from shared.serving.app import ServiceOf, answer_headers, deadline_of, run
+from shared.serving.app import answer_headers, deadline_of, run, service_of
 from shared.serving.model import Identity, Model
 from shared.serving.reading import read_request
 from shared.serving.service import Service
@@ -79,7 +79,8 @@ class IdentityService(Service):
 
 
 @router.post("/v1/detect")
-async def identify(request: Request, service: ServiceOf) -> Response:
+async def identify(request: Request) -> Response:
+    service = service_of(request)
     deadline = deadline_of(request, service)
     upload, _ = await read_request(request, service, NoParameters)
     answers = await service.running.infer_all("identity", upload.images, deadline=deadline)

@@ -54,11 +54,12 @@ def _rows(kind: type[BaseModel], skip: set[str], prefix: str = "OCELLI_") -> Ite
         if isinstance(info.default, BaseModel):
             yield from _rows(type(info.default), set(), variable + "__")
         else:
-            yield f"| `{variable}` | {_shown(info.default)} | {info.description} |"
+            meaning = str(info.description).replace("<", "&lt;")
+            yield f"| `{variable}` | {_shown(info.default)} | {meaning} |"
 
 
 def _shown(default: object) -> str:
-    if default is None or default == () or default == "":
+    if default in (None, (), ""):
         return "–"
     if isinstance(default, tuple):
         return f"`{','.join(map(str, default))}`"

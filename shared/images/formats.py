@@ -102,7 +102,7 @@ def _native(answer: Answered, mask_format: MaskFormat, name: str, index: int | N
             box=Box(**_corners(item)),
             label=item.label,
             label_id=item.label_id,
-            score=item.score,
+            score=_share(item.score),
             mask=_mask(item.mask, mask_format),
         )
         for item in found.items
@@ -121,7 +121,7 @@ def _native(answer: Answered, mask_format: MaskFormat, name: str, index: int | N
 
 def _hf(item: Detection, mask_format: MaskFormat) -> HfObject:
     box = IntegerBox(**{corner: round(value) for corner, value in _corners(item).items()})
-    return HfObject(score=item.score, label=item.label, box=box, mask=_mask(item.mask, mask_format))
+    return HfObject(score=_share(item.score), label=item.label, box=box, mask=_mask(item.mask, mask_format))
 
 
 def _coco(item: Detection, mask_format: MaskFormat, image_id: int) -> CocoObject:
@@ -130,8 +130,8 @@ def _coco(item: Detection, mask_format: MaskFormat, image_id: int) -> CocoObject
     return CocoObject(
         image_id=image_id,
         category_id=item.label_id,
-        bbox=(left, top, right - left, bottom - top),
-        score=item.score,
+        bbox=(_pixels(left), _pixels(top), _pixels(right - left), _pixels(bottom - top)),
+        score=_share(item.score),
         segmentation=mask.polygons if isinstance(mask, PolygonMask) else _rle(mask),
     )
 
@@ -152,11 +152,11 @@ def _prediction(item: Detection, mask_format: MaskFormat, detection_id: str) -> 
     mask = _mask(item.mask, mask_format)
     left, top, right, bottom = item.box
     return RoboflowObject(
-        x=(left + right) / 2,
-        y=(top + bottom) / 2,
-        width=right - left,
-        height=bottom - top,
-        confidence=item.score,
+        x=_pixels((left + right) / 2),
+        y=_pixels((top + bottom) / 2),
+        width=_pixels(right - left),
+        height=_pixels(bottom - top),
+        confidence=_share(item.score),
         class_name=item.label,
         class_id=item.label_id,
         detection_id=detection_id,
@@ -172,7 +172,16 @@ def _found(answer: Answered) -> Detections:
 
 
 def _corners(item: Detection) -> dict[str, float]:
-    return dict(zip(("xmin", "ymin", "xmax", "ymax"), item.box, strict=True))
+    return dict(zip(("xmin", "ymin", "xmax", "ymax"), map(_pixels, item.box), strict=True))
+
+
+def _pixels(value: float) -> float:
+    """To a thousandth of a pixel: what float32 arithmetic on a picture can tell, and no digits of noise."""
+    return round(value, 3)
+
+
+def _share(value: float) -> float:
+    return round(value, 5)
 
 
 def _mask(mask: Mask | None, mask_format: MaskFormat) -> RleMask | PolygonMask | None:

@@ -1,0 +1,347 @@
+"""Forwarding through a real gateway to real services: what passes, what does not, and what the caller is told."""
+
+import asyncio
+import http.client
+import itertools
+import json
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+
+from shared.settings import Limits
+from tests.services.gateway.stand import Stand
+from tests.services.gateway.upstream import Upstream, echo, failing
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Upstream]:
+    with echo() as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="module")
+def gateway(service: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    limits = Limits(body_bytes=4_000_000)
+    with Stand(tmp_path_factory.mktemp("state"), service, deadline_s=5, limits=limits) as stand:
+        yield stand
+
+
+def refused() -> str:
+    """An address where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("size", [0, 1, 84_000, 999_999, 1_000_001, 3_500_000])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_bodies_pass_byte_by_byte_in_both_directions(
+    gateway: Stand, service: Upstream, size: int, chunked: bool
+) -> None:
+    body = random.Random(size).randbytes(size)
+    content = iter([body[: size // 3], body[size // 3 :]]) if chunked else body
+    answer = httpx.post(f"{gateway.url}/v1/detect?a=%20b&c", content=content, headers={"content-type": "image/x"})
+    assert (answer.status_code, answer.content) == (200, body)
+    assert answer.headers["x-model-version"] == "v1"
+    seen = service.seen[-1]
+    assert (seen.method, seen.target, seen.headers["content-type"]) == ("POST", "/v1/detect?a=%20b&c", "image/x")
+
+
+def test_nothing_is_added_to_a_request_but_what_belongs_to_the_way(gateway: Stand, service: Upstream) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.port)) as connection:
+        connection.sendall(
+            b"POST /v1/detect HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 2\r\nAuthorization: Bearer secret\r\n"
+            b"Cookie: a=b\r\nTE: trailers\r\nConnection: close, x-mine\r\nX-Mine: 1\r\nX-Request-Id: r-1\r\n"
+            b"Proxy-Authorization: x\r\nX-Forwarded-For: 1.2.3.4\r\nTraceparent: t\r\nTracestate: s\r\n"
+            b"X-Other: \xc3\xa4\r\n\r\nab"
+        )
+        while connection.recv(65536):
+            pass
+    headers = dict(service.seen[-1].headers)
+    left = float(headers.pop("x-request-deadline-ms"))
+    assert 4000 < left <= 5000
+    assert headers == {
+        "host": f"127.0.0.1:{service.port}",
+        "content-length": "2",
+        "x-request-id": "r-1",
+        "traceparent": "t",
+        "tracestate": "s",
+        "x-other": "ä",
+    }
+
+
+def test_an_answer_keeps_its_fields_but_those_of_the_connection(tmp_path: Path) -> None:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        headers = {"connection": "x-hop", "x-hop": "1", "set-cookie": "a=b", "server-timing": "q;dur=1", "server": "s"}
+        return web.Response(body=b"x", headers=headers, content_type="text/x")
+
+    with Upstream(answer) as service, Stand(tmp_path, service) as gateway:
+        headers = httpx.post(f"{gateway.url}/v1/detect").headers
+        assert "x-hop" not in headers and "server" not in headers
+        assert (headers["set-cookie"], headers["server-timing"]) == ("a=b", "q;dur=1")
+        assert len(headers.get_list("date")) == len(headers.get_list("x-content-type-options")) == 1
+        assert "cookie" not in httpx.post(f"{gateway.url}/v1/detect").request.headers
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422, 429, 500, 501, 503, 504, 507])
+def test_an_error_of_the_service_passes_as_it_is(
+    tmp_path_factory: Any, gateway: Stand, service: Upstream, status: int
+) -> None:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return web.json_response({"error": {"code": "overloaded"}}, status=status, headers={"retry-after": "7"})
+
+    previous, service.answer = service.answer, answer
+    try:
+        got = httpx.post(f"{gateway.url}/v1/detect", content=b"x")
+    finally:
+        service.answer = previous
+    assert (got.status_code, got.json(), got.headers["retry-after"]) == (status, {"error": {"code": "overloaded"}}, "7")
+
+
+def test_an_answer_streams_piece_by_piece(tmp_path: Path) -> None:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        for number in range(4):
+            await response.write(f"data: {number}\n\n".encode())
+            await asyncio.sleep(0.15)
+        return response
+
+    with Upstream(answer) as service, Stand(tmp_path, service) as gateway:
+        times, pieces = [], []
+        with httpx.stream("POST", f"{gateway.url}/v1/detect") as response:
+            for piece in response.iter_raw():
+                pieces.append(piece)
+                times.append(time.monotonic())
+    assert pieces == [f"data: {number}\n\n".encode() for number in range(4)]
+    assert all(0.1 < later - earlier < 0.5 for earlier, later in itertools.pairwise(times))
+
+
+def test_a_large_request_streams_piece_by_piece(tmp_path: Path) -> None:
+    arrived = threading.Event()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        await request.content.readany()
+        arrived.set()
+        return web.Response(text=str(len(await request.read())))
+
+    with Upstream(answer) as service, Stand(tmp_path, service) as gateway:
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port)
+        connection.putrequest("POST", "/v1/detect")
+        connection.putheader("transfer-encoding", "chunked")
+        connection.endheaders()
+        connection.send(b"3\r\nabc\r\n")
+        assert arrived.wait(3)  # the service has the first piece before the last one was sent
+        connection.send(b"0\r\n\r\n")
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_caller_who_leaves_cancels_the_request_to_the_service(tmp_path: Path, streaming: bool) -> None:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        await request.read()
+        if streaming:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b"first")
+        await asyncio.sleep(30)
+        return web.Response()
+
+    with Upstream(answer) as service, Stand(tmp_path, service) as gateway:
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port)
+        connection.request("POST", "/v1/detect", body=b"x" * 1000)
+        time.sleep(0.3)
+        assert not service.cancelled.is_set()
+        connection.close()
+        assert service.cancelled.wait(1)
+
+
+def test_a_caller_who_leaves_in_the_middle_of_a_large_upload_ends_it(tmp_path: Path) -> None:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        async for _ in request.content.iter_any():
+            pass
+        return web.Response()
+
+    with Upstream(answer) as service, Stand(tmp_path, service) as gateway:
+        with socket.create_connection(("127.0.0.1", gateway.port)) as connection:
+            connection.sendall(
+                b"POST /v1/detect HTTP/1.1\r\nhost: x\r\ncontent-length: 3000000\r\n\r\n" + b"x" * 500_000
+            )
+            time.sleep(0.3)
+        assert service.cancelled.wait(2)
+
+
+def test_a_service_that_is_too_slow_is_a_504_within_the_callers_own_deadline(gateway: Stand, service: Upstream) -> None:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    previous, service.answer = service.answer, answer
+    began = time.monotonic()
+    try:
+        got = httpx.post(f"{gateway.url}/v1/detect", headers={"x-request-deadline-ms": "300"})
+    finally:
+        service.answer = previous
+    assert (got.status_code, got.json()["error"]["code"]) == (504, "deadline_exceeded")
+    assert 0.25 < time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize("wish", ["0", "-1", "1.5", "soon", "1" * 12])
+def test_a_deadline_that_is_no_number_is_refused(gateway: Stand, wish: str) -> None:
+    got = httpx.post(f"{gateway.url}/v1/detect", headers={"x-request-deadline-ms": wish})
+    assert (got.status_code, got.json()["error"]["param"]) == (400, "x-request-deadline-ms")
+
+
+def test_a_service_that_is_not_there_is_a_503_at_once(tmp_path: Path) -> None:
+    with Stand(tmp_path, refused()) as gateway:
+        began = time.monotonic()
+        for _ in range(3):
+            got = httpx.post(f"{gateway.url}/v1/detect", content=b"x" * 84_000)
+            assert (got.status_code, got.json()["error"]["code"]) == (503, "upstream_unavailable")
+            assert got.headers["retry-after"]
+        assert time.monotonic() - began < 1
+
+
+def test_a_service_that_is_not_deployed_says_so(gateway: Stand) -> None:
+    got = httpx.post(f"{gateway.url}/v1/embeddings", json={"input": "a"})
+    assert (got.status_code, got.json()["error"]["code"]) == (503, "upstream_unavailable")
+    assert "clip service is not deployed" in got.json()["detail"]
+
+
+def test_a_refused_connection_is_tried_again_elsewhere(tmp_path: Path) -> None:
+    with echo() as service:
+        with Stand(tmp_path, refused(), service, probe_s=60) as gateway:
+            answers = [httpx.post(f"{gateway.url}/v1/detect", content=b"x").status_code for _ in range(20)]
+        assert answers == [200] * 20 and len(service.seen) == 20
+
+
+@pytest.mark.parametrize(("status", "code"), [(503, "draining"), (503, "not_ready"), (502, "")])
+def test_an_answer_that_nothing_was_run_is_tried_once_more_elsewhere(tmp_path: Path, status: int, code: str) -> None:
+    with failing(status, code) as bad, echo() as good, Stand(tmp_path, bad, good, probe_s=60) as gateway:
+        assert [httpx.post(f"{gateway.url}/v1/detect", content=b"x").status_code for _ in range(4)] == [200] * 4
+        assert len(bad.seen) >= 1 and len(good.seen) == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(503, "overloaded"), (500, "internal_error"), (429, ""), (400, ""), (404, "")]
+)
+def test_an_answer_that_tells_of_the_request_or_of_load_is_never_tried_again(
+    tmp_path: Path, status: int, code: str
+) -> None:
+    with failing(status, code) as one, failing(status, code) as two, Stand(tmp_path, one, two) as gateway:
+        assert [httpx.post(f"{gateway.url}/v1/detect").status_code for _ in range(4)] == [status] * 4
+        assert (len(one.seen), len(two.seen)) == (2, 2)
+
+
+def test_a_connection_that_breaks_before_the_answer_is_tried_again_and_after_its_first_byte_never(
+    tmp_path: Path,
+) -> None:
+    begin = ""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        await broken.note(request)
+        assert request.transport is not None
+        if begin:
+            response = web.StreamResponse(headers={"content-length": "100"} if begin == "held" else {})
+            await response.prepare(request)
+            await response.write(b"some")
+            await asyncio.sleep(0.1)
+        request.transport.abort()
+        return web.Response()
+
+    with Upstream(answer) as broken, echo() as good, Stand(tmp_path, broken, good) as gateway:
+        url = f"{gateway.url}/v1/detect"
+        assert [httpx.post(url, content=b"x").status_code for _ in range(2)] == [200] * 2
+        assert (len(broken.seen), len(good.seen)) == (1, 2)
+        begin = "held"
+        assert sorted(httpx.post(url, content=b"x").status_code for _ in range(2)) == [200, 502]
+        assert len(good.seen) == 3
+        begin = "streamed"
+        outcomes = []
+        for _ in range(2):
+            try:
+                outcomes.append(httpx.post(url, content=b"x").text)
+            except httpx.RemoteProtocolError:
+                outcomes.append("broken off")
+        assert sorted(outcomes) == ["broken off", "x"]
+        assert len(good.seen) == 4
+
+
+def test_a_streamed_upload_of_which_a_part_is_gone_is_never_tried_again(tmp_path: Path) -> None:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        await request.content.readany()
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    body = os.urandom(2_000_000)
+    with Upstream(answer) as broken, echo() as good, Stand(tmp_path, broken, good) as gateway:
+        answers = [httpx.post(f"{gateway.url}/v1/detect", content=body) for _ in range(2)]
+        assert sorted(answer.status_code for answer in answers) == [200, 502]
+        assert len(good.seen) == 1
+
+
+def test_second_tries_stay_within_their_budget(tmp_path: Path) -> None:
+    with failing(502) as one, failing(502) as two:
+        with Stand(tmp_path, one, two, eject_failures=100_000) as gateway, httpx.Client() as client:
+            for _ in range(100):
+                assert client.post(f"{gateway.url}/v1/detect").status_code == 502
+        assert 103 <= len(one.seen) + len(two.seen) <= 113  # 10 %, in at most two windows of ten seconds
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/v1/detect/", 404),
+        ("GET", "/V1/detect", 404),
+        ("POST", "/v1//detect", 404),
+        ("POST", "/v1/./detect", 404),
+        ("POST", "/metrics", 404),
+        ("GET", "/v1/detect", 405),
+        ("DELETE", "/v1/models", 405),
+        ("PATCH", "/v1/detect", 405),
+    ],
+)
+def test_what_is_no_route_is_told_so(gateway: Stand, service: Upstream, method: str, path: str, status: int) -> None:
+    count = len(service.seen)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port)
+    connection.request(method, path, headers={"host": "127.0.0.1/v1/detect?"})
+    answer = connection.getresponse()
+    body = json.loads(answer.read())
+    connection.close()
+    assert (answer.status, body["status"]) == (status, status)
+    assert (answer.headers["allow"] is not None) == (status == 405)
+    assert len(service.seen) == count
+
+
+def test_options_tells_the_methods_and_head_has_no_body(gateway: Stand) -> None:
+    options = httpx.options(f"{gateway.url}/v1/models")
+    assert (options.status_code, options.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
+    head = httpx.head(f"{gateway.url}/docs")
+    assert (head.status_code, head.content) == (200, b"")
+
+
+def test_a_compressed_body_is_refused(gateway: Stand) -> None:
+    got = httpx.post(f"{gateway.url}/v1/detect", content=b"x", headers={"content-encoding": "gzip"})
+    assert (got.status_code, got.json()["error"]["param"]) == (415, "content-encoding")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_over_the_limit_is_a_413(gateway: Stand, chunked: bool) -> None:
+    content = iter([b"x" * 2_500_000] * 2) if chunked else b"x" * 4_000_001
+    try:
+        got = httpx.post(f"{gateway.url}/v1/detect", content=content)
+    except httpx.WriteError:
+        return  # the answer was given, and the connection closed, while the rest was still being sent
+    assert (got.status_code, got.json()["error"]["code"]) == (413, "body_too_large")

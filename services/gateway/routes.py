@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import MethodNotAllowed, NotFound
-from shared.serving.middleware import Scope
+from shared.serving.middleware import PROBE, Scope
 from shared.serving.probes import PATHS
 
 MODEL = "/v1/models/{model}"
@@ -83,7 +83,7 @@ def route_of(scope: Scope) -> str:
     route: Any = scope.get("route")
     if route is not None:
         return str(route.path)
-    return "probe" if scope["path"] in PATHS else "unmatched"
+    return PROBE if scope["path"] in PATHS else "unmatched"
 
 
 def _pattern(path: str) -> tuple[str, str]:

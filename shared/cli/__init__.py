@@ -1,6 +1,7 @@
 """The `ocelli` command: a thin front over the modules. Each command's module is imported only when it is asked for."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -28,4 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name == command:
             import_module(f"shared.cli.{name}").configure(sub)
     parsed = parser.parse_args(arguments)
-    return int(parsed.run(parsed))
+    try:
+        return int(parsed.run(parsed))
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -69,6 +69,8 @@ def _guarded(action: Callable[[argparse.Namespace], int], arguments: argparse.Na
         return action(arguments)
     except StoreError as error:
         reason = str(error)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         reason = f"{error.strerror or type(error).__name__}: {error.filename or 'the store'}."
     _complain(reason)

@@ -1,6 +1,7 @@
 """`ocelli up`: the gateway and the services on this machine, in the foreground.
 
-    start all -> read their JSON lines -> prefix and print -> URLs when all are ready -> Ctrl-C: gateway first, then services
+    start all -> read their JSON lines -> prefix and print -> URLs when all are ready
+    Ctrl-C    -> the gateway stops first, then the services
 
 A process that ends by itself ends them all, with its exit code. Raw lines are kept in `<state>/logs/<service>.log`.
 """

@@ -13,7 +13,8 @@ import shared
 from shared.errors import InvalidRequest, MethodNotAllowed, NotFound, OcelliError
 from shared.serving.answers import error_answer
 from shared.serving.engine import Answer
-from shared.serving.middleware import Scope
+from shared.serving.middleware import PROBE, Scope
+from shared.serving.probes import PATHS
 from shared.serving.process import serve
 from shared.serving.service import Service
 from shared.serving.validation import invalid
@@ -52,7 +53,7 @@ def create_app(service: Service, router: APIRouter, *, title: str) -> FastAPI:
 
 def route_of(scope: Scope) -> str:
     """The declared path of the route that answered, `unmatched` where none did."""
-    return getattr(scope.get("route"), "path", None) or ("probe" if scope["path"].endswith("z") else "unmatched")
+    return getattr(scope.get("route"), "path", None) or (PROBE if scope["path"] in PATHS else "unmatched")
 
 
 def service_of(request: Request) -> Service:

@@ -31,6 +31,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+PROBE = "probe"  # the route of probes on the data port, which would fill the log
 CLIENT_LEFT = 499  # never sent; nginx's number for logs and metrics
 
 log = logs.get("access")
@@ -168,7 +169,8 @@ class Exchange:
         seconds = time.perf_counter() - self.started
         route = self.edge.route_of(self.scope)
         HTTP_SECONDS.labels(method, route, str(self.status or CLIENT_LEFT)).observe(seconds)
-        log.info(
+        write = log.debug if route == PROBE else log.info
+        write(
             "request", method=method, route=route, status=self.status or CLIENT_LEFT,
             duration_ms=round(seconds * 1000, 2), bytes_in=self.received,
         )  # fmt: skip

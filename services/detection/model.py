@@ -180,6 +180,13 @@ class Detector(Model[Item, Features, Detections, State]):
             "dtype": str(serving.network.dtype).removeprefix("torch."),
         }
 
+    def memory(self) -> Mapping[str, int]:
+        """Bytes of the GPU's memory that this process holds; empty on a CPU."""
+        if self.device.type != "cuda":
+            return {}
+        allocated, reserved = torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
+        return {"allocated": allocated, "reserved": reserved}
+
     def warm_sizes(self, max_batch: int) -> Sequence[int]:
         """On a GPU each power of two, since kernels are chosen per size; on a CPU one picture tells enough."""
         sizes = [2**n for n in range(max_batch.bit_length())]

@@ -9,6 +9,7 @@ import orjson
 from shared.errors import OcelliError, error_body
 
 Headers = list[tuple[bytes, bytes]]
+NOSNIFF = (b"x-content-type-options", b"nosniff")  # no browser may take an answer for something else
 
 
 def error_answer(error: OcelliError, scope: Any) -> tuple[int, Headers, bytes]:

@@ -18,7 +18,7 @@ import structlog
 
 from shared import logs
 from shared.errors import OcelliError, RequestTimeout, TooLarge, UnsupportedMedia
-from shared.serving.answers import send_error
+from shared.serving.answers import NOSNIFF, send_error
 from shared.serving.metrics import HTTP_ACTIVE, HTTP_SECONDS
 from shared.settings import Limits
 
@@ -153,7 +153,7 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = [h for h in message.get("headers", ()) if h[0] != b"x-request-id"]
-            headers += [(b"x-request-id", self._id), (b"x-content-type-options", b"nosniff")]
+            headers += [(b"x-request-id", self._id), NOSNIFF]
             if self.edge.draining():
                 headers.append((b"connection", b"close"))  # the next request goes to another replica
             message = {**message, "headers": headers}

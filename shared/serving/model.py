@@ -86,6 +86,10 @@ class Model(ABC, Generic[Item, Features, Result, State]):
         """What `/v1/models` tells about the weights in use: at least capabilities, device and dtype."""
         return {"capabilities": [], "device": "cpu", "dtype": "float32"}
 
+    def memory(self) -> Mapping[str, int]:
+        """Bytes of the device's memory, `allocated` by tensors and `reserved` by the allocator; empty on a CPU."""
+        return {}
+
     def warm_sizes(self, max_batch: int) -> Sequence[int]:
         """Batch sizes to run once before serving."""
         return (1,)

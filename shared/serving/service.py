@@ -85,12 +85,19 @@ class Service:
         described = self.describe(name)
         labels = (name, identity.version, identity.digest, str(described["dtype"]), str(described["device"]))
         metrics.MODEL_INFO.labels(*labels).set(1)
+        self._watch_memory(name, str(described["device"]))
         metrics.MODEL_LOADED.labels(name).set(self.loaded[name])
         metrics.MODEL_LOAD_SECONDS.labels(name).observe(seconds)
         metrics.MODEL_RELOADS.labels(name, "ok").inc()
         log.info(
             "weights_taken", model=name, weights=identity.version, digest=identity.digest, seconds=round(seconds, 2)
         )
+
+    def _watch_memory(self, name: str, device: str) -> None:
+        model = self.model(name)
+        if model.memory():
+            metrics.GPU_ALLOCATED.labels(device).set_function(lambda: model.memory()["allocated"])
+            metrics.GPU_RESERVED.labels(device).set_function(lambda: model.memory()["reserved"])
 
     def describe(self, name: str) -> Mapping[str, Any]:
         """What `/v1/models` tells about a model, the OpenAI fields first."""

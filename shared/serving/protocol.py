@@ -73,12 +73,8 @@ class GuardedProtocol(HttpToolsProtocol):
         log.info("refused", status=error.status, code=error.code, request_id=request_id)
         HTTP_SECONDS.labels("OTHER", "unmatched", str(error.status)).observe(0)
         _, headers, body = error_answer(error, {"path": "", "state": {"request_id": request_id}})
-        own = (
-            (b"connection", b"close"),
-            (b"x-request-id", request_id.encode()),
-            (b"x-content-type-options", b"nosniff"),
-        )
-        head = b"".join(b"%b: %b\r\n" % header for header in (*headers, *own))
+        headers += [(b"connection", b"close"), (b"x-request-id", request_id.encode()), NOSNIFF]
+        head = b"".join(b"%b: %b\r\n" % header for header in headers)
         if not self.transport.is_closing():
             self.transport.write(STATUS_LINE[error.status] + head + b"\r\n" + body)
             self.transport.close()

@@ -6,6 +6,8 @@ process writes one kind of line. A line is escaped by the JSON encoder, which is
 
 import logging
 import sys
+from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -18,29 +20,22 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 def configure(service: str, *, level: str = "info", fmt: str = "json") -> None:
     """Send every log line of this process, our own and the libraries', to standard output as `fmt`."""
-    common: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
-        structlog.processors.format_exc_info,
-        _stamp(service),
-    ]
-    final: Any = structlog.dev.ConsoleRenderer(colors=False) if fmt == "text" else _json
+    finish = _finisher(service, structlog.dev.ConsoleRenderer(colors=False) if fmt == "text" else _json)
     structlog.configure(
-        processors=[*common, final, _encode],
+        processors=[finish, _encode],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
         cache_logger_on_first_use=True,
     )
-    _bridge_libraries(common, final, LEVELS[level])
+    _bridge_libraries(finish, LEVELS[level])
 
 
-def _bridge_libraries(common: list[Any], final: Any, level: int) -> None:
+def _bridge_libraries(finish: Any, level: int) -> None:
     """Pass what libraries log through the standard module on in the same form."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, final], foreign_pre_chain=common
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, finish]
         )
     )
     root = logging.getLogger()
@@ -60,14 +55,27 @@ def _encode(_: Any, __: str, line: Any) -> Any:
     return line.encode()
 
 
-def _stamp(service: str) -> Any:
-    def stamp(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
-        event.setdefault("service", service)
-        event.setdefault("version", shared.__version__)
-        return event
+def _finisher(service: str, render: Any) -> Any:
+    """The one processor: what every line carries, then its text. One, because each line of each request pays for it."""
 
-    return stamp
+    def finish(logger: Any, method: str, event: dict[str, Any]) -> str:
+        level = method if method in LEVELS else {"exception": "error", "warn": "warning"}.get(method, "error")
+        line: MutableMapping[str, Any] = {
+            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "level": level,
+            "event": event.pop("event", ""),
+            "service": service,
+            "version": shared.__version__,
+            **structlog.contextvars.get_contextvars(),
+            **event,
+        }
+        if line.get("exc_info"):
+            line = structlog.processors.format_exc_info(logger, method, line)
+        text: str = render(logger, method, line)
+        return text
+
+    return finish
 
 
-def _json(_: Any, __: str, event: dict[str, Any]) -> str:
+def _json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
     return orjson.dumps(event, default=str).decode()

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from services.detection.model import Detector
-from services.detection.routes import router
+from services.detection.routes import direct, router
 from shared.serving.app import run
 from shared.serving.service import Service
 from shared.settings import Names, Port, ServiceSettings
@@ -27,4 +27,4 @@ def main() -> None:
     """Serve until told to stop."""
     settings = DetectionSettings.load()
     detector = Detector.factory(settings)
-    run(Service(settings, detector), router, title="Ocelli detection")
+    run(Service(settings, detector), direct, router, title="Ocelli detection")

@@ -16,14 +16,15 @@ from shared.errors import (
 )
 from shared.images.answers import NativeAnswer
 from shared.images.formats import render
-from shared.serving.app import answer_headers, deadline_of, responses, service_of
+from shared.serving.app import DirectRoute, answer_headers, deadline_of, responses, service_of
 from shared.serving.documentation import picture_request
 from shared.serving.reading import read_request
 
 router = APIRouter(tags=["detection"])
+direct = APIRouter(tags=["detection"], route_class=DirectRoute)
 
 
-@router.post(
+@direct.post(
     "/v1/detect",
     summary="Find objects of known classes",
     openapi_extra=picture_request(DetectRequest),

@@ -103,11 +103,11 @@ class Engine:
         self.scheduler.reserve(lane.queue, deadline)
         ticket = Ticket(deadline, self._loop.create_future())
         self.pool.submit(self.submit, lane, item, ticket)
+        late = self._loop.call_later(deadline - ticket.accepted, ticket.fail, DeadlineExceeded())
         try:
-            async with asyncio.timeout(deadline - ticket.accepted):
-                result = await ticket.future
-        except TimeoutError:
-            raise DeadlineExceeded from None
+            result = await ticket.future
+        finally:
+            late.cancel()
         assert ticket.identity is not None
         return Answer(result, ticket.identity, ticket.stages)
 

@@ -5,6 +5,7 @@ its value from a request: routes are the declared ones, methods and outcomes com
 """
 
 import platform
+from functools import cache
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
@@ -23,6 +24,19 @@ HTTP_SECONDS = Histogram(
     buckets=HTTP_BUCKETS,
 )
 HTTP_ACTIVE = Gauge("http_server_active_requests", "Requests being served now.", ["http_request_method"])
+
+
+@cache
+def http_active(method: str) -> Gauge:
+    """`HTTP_ACTIVE` for a method; looked up once, because every request asks."""
+    return HTTP_ACTIVE.labels(method)
+
+
+@cache
+def http_seconds(method: str, route: str, status: int) -> Histogram:
+    """`HTTP_SECONDS` for a kind of request; the kinds are few, since none of the three is a caller's to choose."""
+    return HTTP_SECONDS.labels(method, route, str(status))
+
 
 REQUESTS = Counter(
     "ocelli_inference_requests", "Inferences by outcome: ok, client_error, overload, cancelled, error.",

@@ -8,7 +8,6 @@ the protocol's (`protocol.py`), which sees them first.
 """
 
 import asyncio
-import os
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -18,8 +17,8 @@ import structlog
 
 from shared import logs
 from shared.errors import OcelliError, RequestTimeout, TooLarge, UnsupportedMedia
-from shared.serving.answers import NOSNIFF, send_error
-from shared.serving.metrics import HTTP_ACTIVE, HTTP_SECONDS
+from shared.serving.answers import NOSNIFF, new_request_id, send_error
+from shared.serving.metrics import http_active, http_seconds
 from shared.settings import Limits
 
 Scope = MutableMapping[str, Any]
@@ -71,37 +70,43 @@ class Exchange:
         self.received = 0
         self.finished = False
         self.left = asyncio.Event()
+        self.slow = False
         self._watch: asyncio.Task[None] | None = None
-        self._task = asyncio.current_task()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._patience: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Run the application inside the limits, and account for the request whatever happens."""
         method = self.scope["method"] if self.scope["method"] in METHODS else "OTHER"
         headers = dict(self.scope["headers"])
         self._bind(headers)
-        active = HTTP_ACTIVE.labels(method)
+        active = http_active(method)
         active.inc()
         try:
             self._check(headers)
             await self.edge.app(self.scope, self.receive, self.send)
         except asyncio.CancelledError:
-            if not self.left.is_set():
+            if self.slow:
+                await self._answer(RequestTimeout())
+            elif not self.left.is_set():
                 raise
-            self.status = self.status or CLIENT_LEFT
         except OcelliError as error:
             await self._answer(error)
         except Exception:  # the last boundary: whatever it is, the caller gets our own sentence
             log.exception("request_failed")
             await self._answer(OcelliError())
         finally:
-            if self._watch is not None:
-                self._watch.cancel()
+            for pending in (self._patience, self._watch):
+                if pending is not None:
+                    pending.cancel()
             active.dec()
             self._account(method)
 
     def _bind(self, headers: dict[bytes, bytes]) -> None:
         offered = headers.get(b"x-request-id", b"")
-        request_id = offered.decode() if REQUEST_ID.fullmatch(offered) else os.urandom(16).hex()
+        request_id = offered.decode() if REQUEST_ID.fullmatch(offered) else new_request_id()
         self._id = request_id.encode()
         self.scope.setdefault("state", {})["request_id"] = request_id
         bound = {"request_id": request_id}
@@ -121,10 +126,13 @@ class Exchange:
         if self._watch is not None:
             await self.left.wait()
             return {"type": "http.disconnect"}
-        message = await self._next()
+        if self._patience is None:
+            self._patience = self._task.get_loop().call_later(self.edge.limits.body_s, self._too_slow)
+        message = await self._receive()
         if message["type"] == "http.disconnect":
-            self.left.set()
+            self._leave()
         elif not message.get("more_body"):
+            self._patience.cancel()
             self._watch = asyncio.create_task(self._watch_caller())
         self.received += len(message.get("body", b""))
         if self.received > self.edge.limits.body_bytes:
@@ -134,19 +142,18 @@ class Exchange:
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The request body may have at most {self.edge.limits.body_bytes} bytes.")
 
-    async def _next(self) -> Message:
-        remaining = self.started + self.edge.limits.body_s - time.perf_counter()
-        try:
-            async with asyncio.timeout(remaining):
-                return await self._receive()
-        except TimeoutError:
-            raise RequestTimeout from None
+    def _too_slow(self) -> None:
+        self.slow = True
+        self._task.cancel()
 
     async def _watch_caller(self) -> None:
         message = await self._receive()
-        if message["type"] == "http.disconnect" and not self.finished and self._task is not None:
-            self.left.set()
-            self._task.cancel()
+        if message["type"] == "http.disconnect" and not self.finished:
+            self._leave()
+
+    def _leave(self) -> None:
+        self.left.set()
+        self._task.cancel()
 
     async def send(self, message: Message) -> None:
         """Pass a part of the answer on, with the headers that every answer carries."""
@@ -168,7 +175,7 @@ class Exchange:
     def _account(self, method: str) -> None:
         seconds = time.perf_counter() - self.started
         route = self.edge.route_of(self.scope)
-        HTTP_SECONDS.labels(method, route, str(self.status or CLIENT_LEFT)).observe(seconds)
+        http_seconds(method, route, self.status or CLIENT_LEFT).observe(seconds)
         write = log.debug if route == PROBE else log.info
         write(
             "request", method=method, route=route, status=self.status or CLIENT_LEFT,

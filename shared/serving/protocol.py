@@ -7,7 +7,6 @@ Header fields are counted as they arrive, so that a flood is refused before it i
 too large, is answered with our error body and the connection is closed.
 """
 
-import os
 from asyncio import TimerHandle, Transport
 from typing import Any
 
@@ -15,8 +14,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from shared import logs
 from shared.errors import HeadersTooLarge, InvalidRequest, OcelliError, RequestTimeout
-from shared.serving.answers import NOSNIFF, error_answer
-from shared.serving.metrics import HTTP_SECONDS
+from shared.serving.answers import NOSNIFF, error_answer, new_request_id
+from shared.serving.metrics import http_seconds
 from shared.settings import Limits
 
 log = logs.get(__name__)
@@ -69,9 +68,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is no valid HTTP with our own error body, and close."""
         error = self._failure or InvalidRequest("This is not a valid HTTP/1.1 request.", code="malformed_request")
-        request_id = os.urandom(16).hex()
+        request_id = new_request_id()
         log.info("refused", status=error.status, code=error.code, request_id=request_id)
-        HTTP_SECONDS.labels("OTHER", "unmatched", str(error.status)).observe(0)
+        http_seconds("OTHER", "unmatched", error.status).observe(0)
         _, headers, body = error_answer(error, {"path": "", "state": {"request_id": request_id}})
         headers += [(b"connection", b"close"), (b"x-request-id", request_id.encode()), NOSNIFF]
         head = b"".join(b"%b: %b\r\n" % header for header in headers)

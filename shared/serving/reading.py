@@ -20,7 +20,7 @@ INLINE_BYTES = 65_536  # a body up to this size is taken apart at once; a longer
 
 async def read_request(request: Request, service: Service, schema: type[M]) -> tuple[Upload, M]:
     """The pictures of a request, and its parameters as `schema`. Raises the 4xx errors of both."""
-    body = await request.body()
+    body = await _body(request)
     content_type = request.headers.get("content-type", "")
     arguments = (content_type, body, service.settings.limits)
     raw = content_type.startswith(("image/", "application/octet-stream"))
@@ -31,6 +31,19 @@ async def read_request(request: Request, service: Service, schema: type[M]) -> t
     query = _query(request) if request.scope["query_string"] else {}
     typed = content_type.startswith("application/json") and not query
     return upload, parse(schema, _merge(query, upload.fields), strict=typed)
+
+
+async def _body(request: Request) -> bytes:
+    """The whole body; where it came in one piece, as most do, that piece itself and no copy."""
+    message = await request.receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    pieces = [body]
+    while message.get("more_body"):
+        message = await request.receive()
+        pieces.append(message.get("body", b""))
+    return b"".join(pieces)
 
 
 def _query(request: Request) -> dict[str, Any]:

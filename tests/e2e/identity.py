@@ -17,13 +17,13 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
 from shared.images.decode import decode
-from shared.serving.app import answer_headers, deadline_of, run, service_of
+from shared.serving.app import DirectRoute, answer_headers, deadline_of, run, service_of
 from shared.serving.model import Identity, Model
 from shared.serving.reading import read_request
 from shared.serving.service import Service
 from shared.settings import Limits, Names, ServiceSettings
 
-router = APIRouter()
+router = APIRouter(route_class=DirectRoute)
 UNDECODED = b"number:"  # a body that starts so is its number in digits: for measurements without decoding
 
 

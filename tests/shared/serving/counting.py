@@ -20,10 +20,10 @@ SLOW_S = 0.02
 
 
 class Doubler(Model[int, int, int, int]):
-    """Doubles whole numbers; negative ones are poison, and a batch over `memory` does not fit."""
+    """Doubles whole numbers; negative ones are poison, and a batch over `capacity` does not fit."""
 
-    def __init__(self, *, seconds: float = 0.0, memory: int = 1000) -> None:
-        self.seconds, self.memory = seconds, memory
+    def __init__(self, *, seconds: float = 0.0, capacity: int = 1000) -> None:
+        self.seconds, self.capacity = seconds, capacity
         self.batches: list[list[int]] = []
         self.factor = 2
         self.threads: set[str] = set()
@@ -46,7 +46,7 @@ class Doubler(Model[int, int, int, int]):
         self.gate.wait()
         time.sleep(self.seconds)
         self.batches.append(list(batch))
-        if len(batch) > self.memory:
+        if len(batch) > self.capacity:
             raise DeviceOutOfMemory
         if 666 in batch:
             raise DeviceLost("sticky")

@@ -185,7 +185,7 @@ def test_out_of_memory_halves_the_batch_answers_everyone_and_remembers() -> None
         answers = [answer.result for answer in await asyncio.gather(*tasks)]
         return answers, engine.lane("double").queue.batch_limit
 
-    (results, limit), model = served(body, Doubler(memory=3))
+    (results, limit), model = served(body, Doubler(capacity=3))
     assert results == [2 * n for n in range(17)]
     assert limit == 2
     too_large = [len(batch) for batch in model.batches if len(batch) > 3]
@@ -200,7 +200,7 @@ def test_an_item_that_does_not_fit_alone_is_told_so() -> None:
     model = Doubler()
 
     async def shrink(engine: Engine, m: Doubler) -> None:
-        m.memory = 0
+        m.capacity = 0
         await body(engine, m)
 
     served(shrink, model)

@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help environment run doctor test lint format test-gpu models bench lock clean
+.PHONY: help environment run doctor test lint format test-gpu models accuracy bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,14 @@ format: environment ## Format the code
 
 test-gpu: environment ## Tests that need a CUDA device
 	.venv/bin/pytest -m gpu tests/gpu
+
+models: environment ## Train the demo weights again, into build/models (an hour of one core)
+	$(PYTHON) -m services.finetune.demo.detectors --model ssd --output build/models
+	$(PYTHON) -m services.finetune.demo.detectors --model faster-rcnn --output build/models
+	$(PYTHON) -m services.finetune.demo.detectors --model mask-rcnn --output build/models
+
+accuracy: environment ## Measure the served demo models on 300 held-out scenes (needs `make run` beside it)
+	$(PYTHON) -m tests.e2e.accuracy
 
 bench: environment ## Compare the gateway and the services with the bare parts (ratios in one run; minutes)
 	$(PYTHON) -m loadtests.bench

@@ -1,6 +1,6 @@
 """In the background, for each service: its name is looked up, and its replicas are asked whether they are ready.
 
-    resolve every few seconds -> replicas          probe every other second -> replica.ready
+    resolve every few seconds -> replicas      probe every other second (one that is away: more often) -> replica.ready
 
 Both are bounded in time and run for themselves: a replica that hangs, or a name server that does, delays nobody else.
 """
@@ -16,6 +16,8 @@ from yarl import URL
 from services.gateway.replica import Replica
 from services.gateway.upstreams import Upstream
 from shared import logs
+
+IMPATIENT_S = 0.25  # between two probes while a replica is away: callers wait for its return
 
 log = logs.get(__name__)
 
@@ -61,7 +63,9 @@ class Health:
         while True:
             began = asyncio.get_running_loop().time()
             await asyncio.gather(*(self._probe(session, replica) for replica in self.upstream.replicas))
-            await asyncio.sleep(began + self.probe_s - asyncio.get_running_loop().time())
+            all_ready = all(replica.ready for replica in self.upstream.replicas)
+            pause = self.probe_s if all_ready else min(self.probe_s, IMPATIENT_S)
+            await asyncio.sleep(began + pause - asyncio.get_running_loop().time())
 
     async def _probe(self, session: aiohttp.ClientSession, replica: Replica) -> None:
         """Ask one replica, for at most half of the time between two probes."""

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.request import urlopen
 
 import orjson
 
@@ -116,7 +117,20 @@ class Fleet:
             if waited > 2 and int(waited * 5) % 10 == 0 and len(self.ready) < len(self.services):
                 missing = ", ".join(name for name in self.services if name not in self.ready)
                 print(f"… {waited:3.0f} s, loading: {missing}", flush=True)
+        await asyncio.to_thread(self._until_gateway_sees)
         print(self._welcome(time.monotonic() - began), flush=True)
+
+    def _until_gateway_sees(self) -> None:
+        """Wait until the gateway has noticed that the services are ready, or the first request would find none."""
+        services = [name for name in self.services if name != "gateway"]
+        if "gateway" not in self.ports:
+            return
+        for _ in range(100):
+            with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{self.ports['gateway']}/healthz") as answer:
+                states = orjson.loads(answer.read())["services"]
+                if all(states[name] == "ok" for name in services):
+                    return
+            time.sleep(0.1)
 
     def _welcome(self, seconds: float) -> str:
         lines = ["", f"Ocelli is ready after {seconds:.1f} s. Ctrl-C stops it."]

@@ -94,4 +94,4 @@ def test_the_curl_lines_of_the_readme_run(house: House, line: str) -> None:
 def test_the_python_lines_of_the_readme_run(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     exec(code.replace("localhost:8000", f"127.0.0.1:{house.gateway.port}"), {})
-    assert "star" in capsys.readouterr().out
+    assert "circle" in capsys.readouterr().out

@@ -16,10 +16,10 @@ from services.gateway.joined import Joined
 from services.gateway.keyring import Keyring
 from services.gateway.limits import Gate
 from services.gateway.openapi import join
-from services.gateway.pages import load_pages, respond
 from services.gateway.probes import GatewayProbes
 from services.gateway.routes import Route, allowed, match
 from services.gateway.settings import GatewaySettings
+from services.gateway.static import load_pages, respond
 from shared.errors import MethodNotAllowed, OcelliError
 from shared.serving.answers import Headers, send_error
 from shared.serving.metrics import describe_build

@@ -7,9 +7,16 @@ import orjson
 
 import shared
 from services.gateway.routes import ROUTES
+from shared.errors import BadUpstream, DeadlineExceeded, Forbidden, RateLimited, Unauthorized, Unavailable
 
 ABOUT = "Vision models as production microservices. Each route belongs to one service; the gateway stands before all."
 BEARER = {"type": "http", "scheme": "bearer", "description": "An API key, as `ocelli keys create` prints it."}
+ORDER = tuple(dict.fromkeys(route.path for route in ROUTES))
+UNUSED = "422"  # FastAPI describes it for every route, and no service answers with it
+GATE = {
+    str(kind.status): {"description": f"`{kind.default_code}`: {kind.default_message}"}
+    for kind in (Unauthorized, Forbidden, RateLimited, BadUpstream, Unavailable, DeadlineExceeded)
+}
 
 
 def join(documents: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,7 +31,7 @@ def join(documents: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Ocelli", "version": shared.__version__, "description": ABOUT},
-        "paths": paths,
+        "paths": {path: paths[path] for path in ORDER if path in paths},
         "components": {"schemas": schemas, "securitySchemes": {"key": BEARER}},
     }
 
@@ -32,9 +39,11 @@ def join(documents: Mapping[str, Any]) -> dict[str, Any]:
 def _add(paths: dict[str, dict[str, Any]], path: str, method: str, operation: dict[str, Any]) -> None:
     """Take an operation over if its route is public; of several services that have the same one, the first counts."""
     scope = next((r.scope for r in ROUTES if (r.method.lower(), r.path) == (method, path)), None)
-    if scope is not None and method not in paths.get(path, {}):
-        secured = operation | {"security": [{"key": []}], "x-scope": scope}
-        paths.setdefault(path, {})[method] = secured
+    if scope is None or method in paths.get(path, {}):
+        return
+    told = {status: told for status, told in operation.get("responses", {}).items() if status != UNUSED}
+    secured = {"responses": dict(sorted((GATE | told).items())), "security": [{"key": []}], "x-scope": scope}
+    paths.setdefault(path, {})[method] = operation | secured
 
 
 def _prefixed(document: dict[str, Any], service: str) -> dict[str, Any]:

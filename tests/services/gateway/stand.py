@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import socket
 import threading
 import time
 from pathlib import Path
@@ -75,3 +76,10 @@ def until(condition: Any, seconds: float = 5) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+def refused() -> str:
+    """An address where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"

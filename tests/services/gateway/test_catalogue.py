@@ -95,7 +95,7 @@ def test_the_stock_openai_client_lists_models_and_gets_its_own_errors(tmp_path: 
 DESCRIPTION = {
     "paths": {
         "/v1/detect": {
-            "post": {"responses": {"200": {"schema": {"$ref": "#/components/schemas/Answer"}}}},
+            "post": {"responses": {"422": {}, "200": {"schema": {"$ref": "#/components/schemas/Answer"}}}},
             "put": {"summary": "not public"},
         },
         "/v1/models": {"get": {"summary": "List"}},
@@ -113,6 +113,7 @@ def test_descriptions_are_joined_without_private_routes_and_without_mixing_schem
     }
     detect = joined["paths"]["/v1/detect"]["post"]
     assert detect["responses"]["200"]["schema"] == {"$ref": "#/components/schemas/detection.Answer"}
+    assert detect["responses"].keys() == {"200", "401", "403", "429", "502", "503", "504"}
     assert (detect["security"], detect["x-scope"]) == ([{"key": []}], "detect")
     assert set(joined["components"]["schemas"]) == {"detection.Answer", "detection.Box", "clip.Answer", "clip.Box"}
     assert (

@@ -1,6 +1,6 @@
 """Ask the detection service about a picture and draw what it found.
 
-    python examples/detect.py examples/scene.jpg found.png [--model mask-rcnn] [--url http://127.0.0.1:8000]
+    python examples/detect.py examples/scene.jpg found.jpg [--model mask-rcnn] [--url http://127.0.0.1:8000]
 
 Prints one line per object. Needs httpx and Pillow.
 """

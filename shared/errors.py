@@ -9,6 +9,7 @@
     │   └── ModelNotFound              404    model_not_found
     ├── MethodNotAllowed               405    method_not_allowed
     ├── RequestTimeout                 408    request_timeout
+    ├── SpaceMismatch                  409    embedding_space_mismatch
     ├── TooLarge                       413    body_too_large · image_too_large
     ├── UnsupportedMedia               415    unsupported_media_type
     ├── RateLimited                    429    rate_limited
@@ -128,6 +129,15 @@ class RequestTimeout(OcelliError):
     kind = "invalid_request_error"
     default_code = "request_timeout"
     default_message = "The request did not arrive in time. Send it again, faster or smaller."
+
+
+class SpaceMismatch(OcelliError):
+    """The caller's vectors live in another embedding space than the model that serves."""
+
+    status = 409
+    kind = "invalid_request_error"
+    default_code = "embedding_space_mismatch"
+    default_message = "The model answers in another embedding space than the one that the request demands."
 
 
 class TooLarge(OcelliError):

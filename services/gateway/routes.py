@@ -33,6 +33,7 @@ ROUTES = (
     Route("POST", "/v1/embeddings", scope="embed", service="clip"),
     Route("POST", "/v1/classify", scope="embed", service="clip"),
     Route("POST", "/v1/similarity", scope="embed", service="clip"),
+    Route("GET", "/v1/label-sets", scope="embed", service="clip"),
     Route("POST", "/v1/chat/completions", scope="chat", service="llava"),
     Route("POST", "/v1/tokenize", scope="chat", service="llava"),
     # What asks several services at once (/v1/analyze) belongs here: a route of the gateway's own, around the proxy.

@@ -1,0 +1,81 @@
+"""Closed-loop load: a number of clients, each on its keep-alive connection, each waiting for its answer.
+
+A round of anything but right answers measures nothing, so the first wrong one ends the run.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from loadtests.processes import Child
+
+BODY_BYTES = 84_000  # a photograph of 640x480 as JPEG
+PLAIN = {"content-type": "image/jpeg"}
+NUMBER = b"number:42\0".ljust(BODY_BYTES, b"\0")  # what the stand-in service answers without decoding
+
+
+class WrongAnswer(Exception):
+    """A service answered with an error, or with another number than the one that was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the clients send, and for how long; bodies are sent in turn."""
+
+    clients: int
+    seconds: float
+    bodies: Sequence[bytes] = (NUMBER,)
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=lambda: PLAIN)
+    answer: bytes | None = b"42"  # None: any answer with status 200
+
+    def on(self, url: str) -> tuple[int, float]:
+        """Answered requests and wall seconds of one round, the last stragglers included. Raises `WrongAnswer`."""
+        return asyncio.run(self._run(f"{url}/v1/detect{self.query}"))
+
+    async def _run(self, url: str) -> tuple[int, float]:
+        bodies = itertools.cycle(self.bodies)
+        began = time.monotonic()
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
+            clients = (self._client(session, url, bodies, began + self.seconds) for _ in range(self.clients))
+            counts = await asyncio.gather(*clients)
+        return sum(counts), time.monotonic() - began
+
+    async def _client(
+        self, session: aiohttp.ClientSession, url: str, bodies: "itertools.cycle[bytes]", until: float
+    ) -> int:
+        count = 0
+        while time.monotonic() < until:
+            async with session.post(url, data=next(bodies), headers=self.headers) as response:
+                answer = await response.read()
+            if response.status != 200 or self.answer not in {None, answer}:
+                raise WrongAnswer(f"{url} answered {response.status}: {answer[:300].decode(errors='replace')}")
+            count += 1
+        return count
+
+
+def rate(child: Child, load: Load) -> Callable[[], float]:
+    """A measurement: requests per second that `child` answers."""
+
+    def measure() -> float:
+        count, seconds = load.on(child.url)
+        return count / seconds
+
+    return measure
+
+
+def cpu_ms(child: Child, load: Load) -> Callable[[], float]:
+    """A measurement: CPU milliseconds that `child` spends on a request."""
+
+    def measure() -> float:
+        url = child.url
+        before = child.cpu
+        count, _ = load.on(url)
+        return (child.cpu - before) * 1000 / count
+
+    return measure

@@ -17,7 +17,7 @@ PNG = pictures.encoded("PNG")
 RAW = {"content-type": "image/jpeg"}
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "multipart/form-data; boundary=xyz"}
-LEAK = re.compile(r"0x[0-9a-f]{6,}|Traceback|/work/|site-packages|PIL|pydantic|BytesIO|\.py\b")
+LEAK = re.compile(r"0x[0-9a-f]{6,}|Traceback|(/\w+){3,}/|site-packages|PIL|pydantic|BytesIO|\.py\b")
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,9 @@ def bad_bodies() -> Iterator[Bad]:
     )
     yield Bad("an encoded body", 415, "unsupported_media_type", headers={**RAW, "content-encoding": "gzip"})
     yield Bad("21 MB", 413, "body_too_large", b"\0" * 21_000_000)
+
+
+def bad_json() -> Iterator[Bad]:
     for name, content in {
         "no JSON": b"{", "an empty body": b"", "trailing data": b'{"image":"a"} x', "a list": b"[]", "a number": b"1",
         "null": b"null", "NaN": b'{"threshold":NaN}', "Infinity": b'{"threshold":Infinity}', "1e999": b'{"threshold":1e999}',
@@ -89,6 +92,9 @@ def bad_bodies() -> Iterator[Bad]:
         "a byte order mark": b"\xef\xbb\xbf{}",
     }.items():  # fmt: skip
         yield Bad(f"JSON: {name}", 400, "invalid_json|invalid_request|missing_image", content, JSON)
+
+
+def bad_base64() -> Iterator[Bad]:
     yield Bad("JSON: no picture", 400, "missing_image", b"{}", JSON, param="image")
     yield Bad(
         "JSON: picture is a number", 400, "invalid_image_field|invalid_request", b'{"image":5}', JSON, param="image"
@@ -140,6 +146,9 @@ def bad_forms() -> Iterator[Bad]:
     yield Bad("form: not a form", 400, "invalid_multipart", b"hello", FORM)
     yield Bad("form: 17 parts", 400, "invalid_multipart|too_many_images", form(*[part("a", b"1")] * 17), FORM)
     yield Bad("form: unnamed part", 400, "invalid_multipart", b"--xyz\r\n\r\nabc\r\n--xyz--\r\n", FORM)
+
+
+def bad_fields() -> Iterator[Bad]:
     yield Bad(
         "form: a long text field",
         413,
@@ -232,7 +241,10 @@ def text_url_safe() -> str:
     return pictures.text(b"\xfb\xff\xfe" * 20).replace("+", "-").replace("/", "_")
 
 
-TABLE = [*bad_pictures(), *bad_bodies(), *bad_forms(), *bad_parameters(), *bad_routes()]
+TABLE = [
+    *bad_pictures(), *bad_bodies(), *bad_json(), *bad_base64(),
+    *bad_forms(), *bad_fields(), *bad_parameters(), *bad_routes(),
+]  # fmt: skip
 
 
 def test_the_table_is_long_enough() -> None:

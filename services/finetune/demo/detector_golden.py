@@ -21,7 +21,7 @@ from services.finetune.demo.scenes import World, scenes
 
 CASES = 3
 SIDE = 180
-CANDIDATES = 40  # scenes looked at before we give up
+CANDIDATES = 20  # scenes looked at before we give up
 THRESHOLD = 0.5
 DOUBT = (0.2, 0.8)  # no score may lie in between
 

@@ -59,6 +59,10 @@ BATCH_SPLITS = Counter(
     ["model", "reason"],
 )  # fmt: skip
 
+CACHE_REQUESTS = Counter(
+    "ocelli_cache_requests", "Look-ups in a cache by outcome: hit, miss.", ["model", "cache", "outcome"]
+)
+
 MODEL_INFO = Gauge("ocelli_model_info", "1 for the weights in use.", ["model", "version", "digest", "dtype", "device"])
 MODEL_LOADED = Gauge("ocelli_model_loaded_timestamp_seconds", "When the weights in use were taken over.", ["model"])
 MODEL_LOAD_SECONDS = Histogram(

@@ -1,0 +1,173 @@
+"""OWL-ViT and OWLv2 as the serving core sees them.
+
+read        version directory -> network, tokenizer and image path in host memory
+use         onto the device, with an empty cache of label embeddings
+preprocess  labels -> token ids, bytes -> pixels, all of one size
+predict     new phrases -> text tower; all pictures -> backbone, once; queries x patches -> boxes; one copy back
+"""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from services.owlvit import weights
+from services.owlvit.embeddings import LabelEmbeddings
+from services.owlvit.features import Features, featurise
+from services.owlvit.network import Network
+from services.owlvit.postprocess import Wanted, select
+from services.owlvit.queries import ImageQuery, Item, Label, Parameters, TextQuery
+from services.owlvit.results import collect
+from services.owlvit.weights import State
+from shared.accel.device import choose
+from shared.accel.dtype import choose_dtype
+from shared.accel.errors import classify
+from shared.accel.pixels import normalise
+from shared.images.detections import Detections
+from shared.serving.model import Case, Model, RefusedWeights
+from shared.settings import Limits, ServiceSettings
+
+__all__ = ["ImageQuery", "Item", "Label", "OwlVit", "Parameters", "TextQuery"]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The weights in use: replaced as a whole, so that no thread sees half of a change."""
+
+    state: State
+    network: Network
+    embeddings: LabelEmbeddings
+
+
+class OwlVit(Model[Item, Features, Detections, State]):
+    """An open-vocabulary detector of the OWL family."""
+
+    def __init__(
+        self, device: torch.device, dtype: torch.dtype = torch.float32, *, limits: Limits | None = None
+    ) -> None:
+        """`dtype` is what the backbone runs in; `limits` bound the pictures before they are decoded."""
+        self.device, self.dtype, self.limits = device, dtype, limits or Limits()
+        self._in_use: Serving | None = None
+
+    @classmethod
+    def factory(cls, settings: ServiceSettings) -> Callable[[], "OwlVit"]:
+        """What makes empty detectors for the models of one process. Raises `DeviceUnavailable`."""
+        device = choose(settings.device, settings.threads)
+        dtype = choose_dtype(settings.dtype, device)
+        return lambda: cls(device, dtype, limits=settings.limits)
+
+    @property
+    def serving(self) -> Serving:
+        """The weights in use."""
+        if self._in_use is None:
+            raise RefusedWeights("This detector has no weights yet.")
+        return self._in_use
+
+    def read(self, path: Path) -> State:
+        """Read a verified version directory into host memory. Raises `RefusedWeights`."""
+        return weights.read(path)
+
+    def use(self, state: State) -> None:
+        """Move `state` to the device and answer from it; the weights before stay in use until it is there."""
+        network = Network(state.pretrained.module, self.device, self.dtype)
+        self._in_use = Serving(state, network, LabelEmbeddings(network, state.pretrained.config.model_type))
+
+    def preprocess(self, item: Item) -> Features:
+        """Tokenise the labels, decode and resize the pictures. Raises an `OcelliError` (4xx)."""
+        return featurise(item, self.serving.state, self.limits)
+
+    def cost(self, features: Features) -> int:
+        """Pixels that the backbone looks at."""
+        return features.cost
+
+    def predict(self, batch: Sequence[Features]) -> Sequence[Detections]:
+        """Find in every picture of `batch` what its own query names; label lists of any length share the batch."""
+        serving = self.serving
+        # Other weights may have come since: token ids and pixels are then no longer theirs.
+        batch = [one if one.state is serving.state else self.preprocess(one.item) for one in batch]
+        with torch.inference_mode():
+            patches, examples = self._see(serving, batch)
+            queries = self._queries(serving, batch, examples)
+            factors = torch.tensor([one.picture.factors for one in batch], device=self.device)[:, None]
+            boxes = serving.network.boxes(patches) * factors
+            wanted = Wanted.of([one.ask for one in batch], self.device)
+            table = select(serving.network.logits(patches, queries), boxes, wanted).cpu()
+        return collect(
+            table,
+            pictures=[one.picture for one in batch],
+            labels=[one.labels for one in batch],
+            limits=[one.ask.limit for one in batch],
+        )
+
+    def _see(self, serving: Serving, batch: Sequence[Features]) -> tuple[Tensor, dict[ImageQuery, Tensor]]:
+        """The patches of each item's picture [n, p, width], and those of each distinct example [p, width]."""
+        shown = {one.example.query: one.example.picture for one in batch if one.example and one.example.picture}
+        pixels = torch.stack([seen.pixels for seen in (*(one.picture for one in batch), *shown.values())])
+        patches = serving.network.see(normalise(pixels.to(self.device), serving.state.pixels))
+        examples = dict(zip(shown, patches[len(batch) :], strict=True))
+        for one, own in zip(batch, patches, strict=False):
+            if one.example:
+                examples.setdefault(one.example.query, own)
+        return patches[: len(batch)], examples
+
+    def _queries(
+        self, serving: Serving, batch: Sequence[Features], examples: Mapping[ImageQuery, Tensor]
+    ) -> list[Tensor]:
+        """The query vectors [q, d] of each item: of its phrases, or of the object in its example."""
+        texts = iter(serving.embeddings.of([one.phrases for one in batch if one.phrases]))
+        queries = []
+        for one in batch:
+            if one.example:
+                box = torch.tensor(one.example.box, device=self.device) if one.example.box else None
+                queries.append(serving.network.embed_example(examples[one.example.query], box))
+            else:
+                queries.append(next(texts))
+        return queries
+
+    def example(self) -> Item:
+        """A grey picture of 640 x 480 and one label, short enough for any tokenizer."""
+        file = io.BytesIO()
+        Image.new("RGB", (640, 480), (128, 128, 128)).save(file, "PNG")
+        return Item(file.getvalue(), TextQuery((Label("a"),), "{}"))
+
+    def golden(self) -> Sequence[Case[Item, Detections]]:
+        """The golden cases of the weights in use."""
+        return self.serving.state.golden
+
+    def describe(self) -> Mapping[str, Any]:
+        """Capabilities, architecture, defaults of a request, device and number type of the weights in use."""
+        serving = self.serving
+        return {
+            "capabilities": ["open-detection", "image-query"],
+            "architecture": serving.state.pretrained.config.model_type,
+            "context_length": serving.state.longest,
+            "defaults": serving.state.defaults.model_dump(),
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+        }
+
+    def memory(self) -> Mapping[str, int]:
+        """Bytes of the GPU's memory that this process holds; empty on a CPU."""
+        if self.device.type != "cuda":
+            return {}
+        allocated, reserved = torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
+        return {"allocated": allocated, "reserved": reserved}
+
+    def warm_sizes(self, max_batch: int) -> Sequence[int]:
+        """On a GPU each power of two, since kernels are chosen per size; on a CPU one picture tells enough."""
+        sizes = [2**n for n in range(max_batch.bit_length())]
+        return sizes if self.device.type == "cuda" else (1,)
+
+    def pulse(self) -> None:
+        """Touch the GPU, so that a lost one shows."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def classify(self, error: BaseException) -> BaseException:
+        """Tell a full and a lost device from an error of one batch."""
+        return classify(error)

@@ -1,0 +1,70 @@
+"""From trained weights to a version in the store, in Hugging Face layout: write -> publish -> champion."""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from transformers import PreTrainedModel, ProcessorMixin
+
+from services.finetune.demo.scenes import World
+from shared.accel.checkpoint import write_state
+from shared.serving.model import Identity
+from shared.weights.errors import VersionExists
+from shared.weights.manifest import Card, Data, Made
+from shared.weights.store import Store
+
+VERSION = "shapes-1"
+HELD_OUT_SEED = 9_000_011  # of the scenes that only the evaluation sees
+GOLDEN_SEED = 9_000_012
+
+
+def arguments(module: str, description: str | None) -> argparse.Namespace:
+    """The command line of a recipe: `output`, `work`, `seed` and `version`."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("--output", required=True, help="the weights store, as a folder or URL")
+    parser.add_argument("--work", type=Path, default=Path(".ocelli/demo"), help="folder that keeps the stages' weights")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--version", default=VERSION)
+    return parser.parse_args()
+
+
+def require_new(store: Store, model: str, version: str) -> None:
+    """Raise `VersionExists` before any work is done for a version that cannot be published."""
+    if version in store.versions(model):
+        raise VersionExists(f"{model}@{version} exists in {store.url}; name another --version.")
+
+
+def write(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) -> None:
+    """Write configuration, float16 weights, preprocessing and tokenizer; a plain reader computes in float32."""
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    state = {name: value.half() if value.is_floating_point() else value for name, value in model.state_dict().items()}
+    write_state(state, folder / "model.safetensors")
+    processor.image_processor.save_pretrained(folder)
+    processor.tokenizer.save_pretrained(folder)
+
+
+def data(worlds: Mapping[str, World], *, seed: int, pictures: int) -> Data:
+    """The training pictures as the manifest tells of them: what renders them, hashed."""
+    drawn = {"worlds": {name: asdict(world) for name, world in worlds.items()}, "seed": seed, "pictures": pictures}
+    canonical = json.dumps(drawn, sort_keys=True, default=sorted)
+    description = f"shapes world without eight withheld (colour, shape) pairs: {canonical}"
+    return Data(description=description, sha256=hashlib.sha256(canonical.encode()).hexdigest())
+
+
+def made(module: str, parameters: Mapping[str, int | float | str]) -> Made:
+    """Who made the weights and how."""
+    command = f"python -m {module} --output models"
+    return Made(by="make models", recipe=module, command=command, parameters=dict(parameters))
+
+
+def publish(store: Store, folder: Path, card: Card) -> Identity:
+    """Publish the files of `folder` and let champion point at them."""
+    identity = store.publish(folder, card)
+    champion = store.aliases(card.model).get("champion")
+    expected = champion.version if champion else None
+    store.move_alias(card.model, "champion", card.version, expected=expected, by="release")
+    return identity

@@ -1,6 +1,6 @@
 """What one request asks of a service, in the form in which it is sent: once, or, when that fails early, twice."""
 
-import asyncio
+import time
 
 from multidict import CIMultiDict
 
@@ -14,7 +14,7 @@ MAX_DEADLINE_DIGITS = 9
 
 
 class Call:
-    """A request on its way to a service. Times are on the loop's clock, in seconds."""
+    """A request on its way to a service. Times are on the monotonic clock, in seconds."""
 
     __slots__ = ("_began", "body", "deadline", "fields", "headers", "hurried", "method", "target")
 
@@ -28,7 +28,7 @@ class Call:
             chunked=b"transfer-encoding" in self.headers,
             buffer_bytes=buffer_bytes,
         )
-        self._began = asyncio.get_running_loop().time()
+        self._began = time.monotonic()
         self.deadline = self._began
         self.hurried = False
         self.target = ""

@@ -53,8 +53,8 @@ class Health:
     async def _resolve(self, name: URL) -> None:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(name.host, name.port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            log.warning("name_not_resolved", upstream=self.upstream.name, reason=error.strerror)
+        except (OSError, UnicodeError) as error:
+            log.warning("name_not_resolved", upstream=self.upstream.name, reason=str(error))
             return  # the replicas of before may still be there
         addresses = sorted({str(name.with_host(str(entry[4][0]))).rstrip("/") for entry in found})
         self.upstream.set_addresses((address, _authority(name)) for address in addresses)
@@ -76,7 +76,7 @@ class Health:
                 session.get(f"{replica.address}/readyz", headers={"host": replica.host}) as answer,
             ):
                 ready = answer.status == 200
-        except (TimeoutError, aiohttp.ClientError):
+        except (OSError, ValueError, aiohttp.ClientError):  # a TimeoutError is an OSError
             pass
         if ready != replica.ready:
             log.info("replica", upstream=self.upstream.name, address=replica.address, ready=ready)

@@ -6,26 +6,20 @@
 Where no keys are required (on this machine alone), nobody is counted.
 """
 
-import functools
 import ipaddress
 import math
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import limits
 import structlog
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 
 from services.gateway.keyring import Keyring
+from services.gateway.rates import Windows
 from shared.errors import Forbidden, OcelliError, RateLimited, Unauthorized
 from shared.keys import Key
 from shared.serving.answers import Headers
 from shared.serving.metrics import RATE_LIMITED
 from shared.serving.middleware import Scope
-
-parse_rate = functools.cache(limits.parse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +36,8 @@ class Gate:
     def __init__(self, keyring: Keyring, *, rate: str, wrong_keys: str) -> None:
         """`rate` is for keys that have none of their own; `wrong_keys` is for one address."""
         self.keyring = keyring
-        self.rate, self.wrong_keys = rate, parse_rate(wrong_keys)
-        self._window = MovingWindowRateLimiter(MemoryStorage())
+        self.rate, self.wrong_keys = rate, wrong_keys
+        self._requests, self._guesses = Windows(), Windows()
         self._refused = {limit: RATE_LIMITED.labels(limit) for limit in ("key", "wrong_keys")}
 
     def admit(self, scope: Scope, needed: str) -> Quota | None:
@@ -71,29 +65,24 @@ class Gate:
         return key
 
     def _wrong(self, scope: Scope) -> OcelliError:
-        address = network(scope["client"])
-        if self._window.hit(self.wrong_keys, "wrong", address):
+        guess = self._guesses.hit(network(scope["client"]), self.wrong_keys)
+        if guess.within:
             return Unauthorized()
         self._refused["wrong_keys"].inc()
-        wait = self._window.get_window_stats(self.wrong_keys, "wrong", address).reset_time - time.time()
-        return RateLimited(
-            "Too many wrong API keys came from this address. Wait, then send a valid one.", retry_after=wait
-        )
+        sentence = "Too many wrong API keys came from this address. Wait, then send a valid one."
+        return RateLimited(sentence, retry_after=guess.reset_s)
 
     def _count(self, key: Key) -> Quota:
-        rate = parse_rate(key.rate or self.rate)
-        within = self._window.hit(rate, "key", key.id)
-        window = self._window.get_window_stats(rate, "key", key.id)
-        wait = max(0.0, window.reset_time - time.time())
+        hit = self._requests.hit(key.id, key.rate or self.rate)
         headers = [
-            (b"x-ratelimit-limit-requests", b"%d" % rate.amount),
-            (b"x-ratelimit-remaining-requests", b"%d" % window.remaining),
-            (b"x-ratelimit-reset-requests", b"%ds" % math.ceil(wait)),
+            (b"x-ratelimit-limit-requests", b"%d" % hit.amount),
+            (b"x-ratelimit-remaining-requests", b"%d" % hit.remaining),
+            (b"x-ratelimit-reset-requests", b"%ds" % math.ceil(hit.reset_s)),
         ]
-        if within:
+        if hit.within:
             return Quota(headers)
         self._refused["key"].inc()
-        return Quota(headers, RateLimited(retry_after=wait))
+        return Quota(headers, RateLimited(retry_after=hit.reset_s))
 
 
 def network(client: tuple[str, int] | None) -> str:

@@ -82,11 +82,11 @@ class Proxy:
             upstream.record(replica, answer.outcome, time.perf_counter() - began)
 
     async def _ask(self, replica: Replica, call: Call) -> Answer:
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         call.fields["host"] = replica.host
         call.fields["x-request-deadline-ms"] = str(max(1, int((call.deadline - now) * 1000)))
         try:
-            async with asyncio.timeout_at(min(call.deadline, now + self.try_s)):
+            async with asyncio.timeout(min(call.deadline - now, self.try_s)):
                 response = await self._send(replica, call)
                 try:
                     return await receive_answer(response, hold_bytes=self.hold_bytes)
@@ -133,5 +133,5 @@ def _failure(call: Call, error: Exception) -> Answer:
         return Answer(Outcome.BROKEN, again=True, error=BadUpstream())
     if call.body.large and not call.body.complete:
         return Answer(Outcome.CANCELLED, error=RequestTimeout())
-    in_a_hurry = call.hurried and asyncio.get_running_loop().time() >= call.deadline
+    in_a_hurry = call.hurried and time.monotonic() >= call.deadline
     return Answer(Outcome.CANCELLED if in_a_hurry else Outcome.TIMEOUT, error=DeadlineExceeded())

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import openai
 import pytest
 from aiohttp import web
@@ -23,7 +22,7 @@ def clip() -> Iterator[Upstream]:
 
 def test_models_of_all_services_are_one_list(tmp_path: Path, clip: Upstream) -> None:
     with serving("faster-rcnn", "ssd") as detection, Stand(tmp_path, detection, clip=clip.url) as gateway:
-        body = httpx.get(f"{gateway.url}/v1/models").json()
+        body = gateway.client.get(f"{gateway.url}/v1/models").json()
     assert [model["id"] for model in body["data"]] == ["faster-rcnn", "ssd", "clip"]
     assert body["unavailable"] == []
 
@@ -31,21 +30,21 @@ def test_models_of_all_services_are_one_list(tmp_path: Path, clip: Upstream) -> 
 def test_a_service_that_is_down_or_hangs_hides_nobody_and_is_named(tmp_path: Path, clip: Upstream) -> None:
     with serving("ssd", ready=False) as detection, Stand(tmp_path, detection, clip=clip.url, probe_s=0.1) as gateway:
         assert until(lambda: gateway.states() == [False])
-        body = httpx.get(f"{gateway.url}/v1/models").json()
+        body = gateway.client.get(f"{gateway.url}/v1/models").json()
     assert ([model["id"] for model in body["data"]], body["unavailable"]) == (["clip"], ["detection"])
 
 
 def test_the_list_is_asked_for_once_for_many_callers(tmp_path: Path) -> None:
     with serving("ssd") as detection, Stand(tmp_path, detection) as gateway:
         for _ in range(10):
-            httpx.get(f"{gateway.url}/v1/models")
+            gateway.client.get(f"{gateway.url}/v1/models")
         assert len(detection.seen) == 1
 
 
 def test_a_model_is_described_by_the_service_that_serves_it(tmp_path: Path, clip: Upstream) -> None:
     with serving("ssd") as detection, Stand(tmp_path, detection, clip=clip.url) as gateway:
-        assert httpx.get(f"{gateway.url}/v1/models/clip").json()["id"] == "clip"
-        assert httpx.get(f"{gateway.url}/v1/models/ssd/labels").json()["id"] == "ssd"
+        assert gateway.client.get(f"{gateway.url}/v1/models/clip").json()["id"] == "clip"
+        assert gateway.client.get(f"{gateway.url}/v1/models/ssd/labels").json()["id"] == "ssd"
         assert detection.seen[-1].target == "/v1/models/ssd/labels"
         assert clip.seen[-1].target == "/v1/models/clip"
 
@@ -53,7 +52,7 @@ def test_a_model_is_described_by_the_service_that_serves_it(tmp_path: Path, clip
 @pytest.mark.parametrize("model", ["nothing", "../admin", "ssd/../../x", "%2e%2e", "{model}", "labels", "a" * 500])
 def test_an_unknown_model_is_a_404_and_no_part_of_any_path(tmp_path: Path, model: str) -> None:
     with serving("ssd") as detection, Stand(tmp_path, detection) as gateway:
-        got = httpx.get(f"{gateway.url}/v1/models/{model.replace('..', '%2e%2e')}")
+        got = gateway.client.get(f"{gateway.url}/v1/models/{model.replace('..', '%2e%2e')}")
         assert (got.status_code, got.json()["error"]["code"]) == (404, "model_not_found")
         assert {seen.target for seen in detection.seen} == {"/v1/models"}
 
@@ -61,7 +60,7 @@ def test_an_unknown_model_is_a_404_and_no_part_of_any_path(tmp_path: Path, model
 def test_a_model_that_may_be_one_of_a_silent_service_is_a_503(tmp_path: Path, clip: Upstream) -> None:
     with serving("ssd", ready=False) as detection, Stand(tmp_path, detection, clip=clip.url, probe_s=0.1) as gateway:
         assert until(lambda: gateway.states() == [False])
-        got = httpx.get(f"{gateway.url}/v1/models/ssd")
+        got = gateway.client.get(f"{gateway.url}/v1/models/ssd")
         assert (got.status_code, got.json()["error"]["code"]) == (503, "upstream_unavailable")
 
 
@@ -128,7 +127,7 @@ def test_the_joined_description_is_served_and_kept_for_a_while(tmp_path: Path) -
 
     with Upstream(answer) as service, Stand(tmp_path, service) as gateway:
         began = time.monotonic()
-        documents = [httpx.get(f"{gateway.url}/openapi.json").json() for _ in range(5)]
+        documents = [gateway.client.get(f"{gateway.url}/openapi.json").json() for _ in range(5)]
         assert time.monotonic() - began < 5
         assert documents[0]["paths"].keys() == {"/v1/detect", "/v1/models"}
         assert [seen.target for seen in service.seen] == ["/openapi.json"]

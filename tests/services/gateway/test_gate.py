@@ -71,7 +71,7 @@ def gateway(service: Upstream, holder: Keyholder, offers: dict[str, str]) -> Ite
 def ask(gateway: Stand, route: Route, key: str | None, scheme: str = "Bearer") -> httpx.Response:
     headers = {} if key is None else {"authorization": f"{scheme} {key}".strip()}
     path = route.path.replace("{model}", "detection")
-    return httpx.request(route.method, gateway.url + path, headers=headers)
+    return gateway.client.request(route.method, gateway.url + path, headers=headers)
 
 
 def test_every_route_declares_a_scope_that_exists_or_is_open_on_purpose() -> None:
@@ -104,7 +104,7 @@ def test_an_open_route_asks_for_no_key(gateway: Stand, route: Route) -> None:
 
 
 def test_probes_ask_for_no_key(gateway: Stand) -> None:
-    assert httpx.get(f"{gateway.url}/readyz").status_code == 200
+    assert gateway.client.get(f"{gateway.url}/readyz").status_code == 200
 
 
 @pytest.mark.parametrize(("scheme", "status"), [("bearer", 200), ("BEARER", 200), ("Basic", 401), ("", 401)])

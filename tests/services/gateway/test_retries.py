@@ -15,14 +15,16 @@ from tests.services.gateway.upstream import Upstream, echo, failing
 def test_a_refused_connection_is_tried_again_elsewhere(tmp_path: Path) -> None:
     with echo() as service:
         with Stand(tmp_path, refused(), service, probe_s=60) as gateway:
-            answers = [httpx.post(f"{gateway.url}/v1/detect", content=b"x").status_code for _ in range(20)]
+            answers = [gateway.client.post(f"{gateway.url}/v1/detect", content=b"x").status_code for _ in range(20)]
         assert answers == [200] * 20 and len(service.seen) == 20
 
 
 @pytest.mark.parametrize(("status", "code"), [(503, "draining"), (503, "not_ready"), (502, "")])
 def test_an_answer_that_nothing_was_run_is_tried_once_more_elsewhere(tmp_path: Path, status: int, code: str) -> None:
     with failing(status, code) as bad, echo() as good, Stand(tmp_path, bad, good, probe_s=60) as gateway:
-        assert [httpx.post(f"{gateway.url}/v1/detect", content=b"x").status_code for _ in range(4)] == [200] * 4
+        assert [gateway.client.post(f"{gateway.url}/v1/detect", content=b"x").status_code for _ in range(4)] == [
+            200
+        ] * 4
         assert len(bad.seen) >= 1 and len(good.seen) == 4
 
 
@@ -33,7 +35,7 @@ def test_an_answer_that_tells_of_the_request_or_of_load_is_never_tried_again(
     tmp_path: Path, status: int, code: str
 ) -> None:
     with failing(status, code) as one, failing(status, code) as two, Stand(tmp_path, one, two) as gateway:
-        assert [httpx.post(f"{gateway.url}/v1/detect").status_code for _ in range(4)] == [status] * 4
+        assert [gateway.client.post(f"{gateway.url}/v1/detect").status_code for _ in range(4)] == [status] * 4
         assert (len(one.seen), len(two.seen)) == (2, 2)
 
 
@@ -80,7 +82,7 @@ def test_a_streamed_upload_of_which_a_part_is_gone_is_never_tried_again(tmp_path
 
     body = os.urandom(2_000_000)
     with Upstream(answer) as broken, echo() as good, Stand(tmp_path, broken, good) as gateway:
-        answers = [httpx.post(f"{gateway.url}/v1/detect", content=body) for _ in range(2)]
+        answers = [gateway.client.post(f"{gateway.url}/v1/detect", content=body) for _ in range(2)]
         assert sorted(answer.status_code for answer in answers) == [200, 502]
         assert len(good.seen) == 1
 

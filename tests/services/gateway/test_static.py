@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from services.gateway.static import FILES, FOLDER
@@ -19,7 +18,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
 @pytest.mark.parametrize("path", FILES)
 def test_each_file_is_served_with_its_type_and_the_policy(gateway: Stand, path: str) -> None:
     name, kind = FILES[path]
-    answer = httpx.get(gateway.url + path)
+    answer = gateway.client.get(gateway.url + path)
     assert answer.content == (FOLDER / name).read_bytes() and answer.content
     assert answer.headers["content-type"] == kind.decode()
     policy = answer.headers["content-security-policy"]
@@ -28,7 +27,7 @@ def test_each_file_is_served_with_its_type_and_the_policy(gateway: Stand, path: 
 
 
 def test_the_root_leads_to_the_page(gateway: Stand) -> None:
-    answer = httpx.get(f"{gateway.url}/")
+    answer = gateway.client.get(f"{gateway.url}/")
     assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
 
 
@@ -47,7 +46,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_nothing_inline() -> None:
 
 
 def test_no_service_at_all_is_still_a_description(gateway: Stand) -> None:
-    document = httpx.get(f"{gateway.url}/openapi.json").json()
+    document = gateway.client.get(f"{gateway.url}/openapi.json").json()
     assert (document["info"]["title"], document["paths"]) == ("Ocelli", {})
 
 

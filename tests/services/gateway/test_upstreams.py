@@ -114,7 +114,7 @@ def test_a_name_that_is_lost_keeps_the_replicas_of_before() -> None:
 
 def test_bad_requests_do_not_eject(tmp_path: Path) -> None:
     with failing(400) as service, Stand(tmp_path, service) as gateway, httpx.Client() as client:
-        for _ in range(1000):
+        for _ in range(300):
             assert client.post(f"{gateway.url}/v1/detect").status_code == 400
         assert gateway.gateway.fleet.upstreams["detection"].replicas[0].breaker.closed
 
@@ -123,7 +123,7 @@ def test_bad_requests_do_not_eject(tmp_path: Path) -> None:
 def test_a_poisonous_request_does_not_eject(tmp_path: Path, code: str) -> None:
     with failing(500, code) as service, echo() as other, Stand(tmp_path, service, other) as gateway:
         for _ in range(20):
-            httpx.post(f"{gateway.url}/v1/detect")
+            gateway.client.post(f"{gateway.url}/v1/detect")
         assert len(service.seen) == len(other.seen) == 10
 
 
@@ -170,7 +170,7 @@ def test_a_probe_takes_a_replica_out_and_back(tmp_path: Path) -> None:
         one.ready = False
         assert until(lambda: gateway.states() == [False, True])
         for _ in range(4):
-            httpx.post(f"{gateway.url}/v1/detect")
+            gateway.client.post(f"{gateway.url}/v1/detect")
         assert (len(one.seen), len(two.seen)) == (0, 4)
         one.ready = True
         assert until(lambda: gateway.states() == [True, True])
@@ -180,7 +180,7 @@ def test_no_ready_replica_is_a_503_at_once_with_a_time_to_retry(tmp_path: Path) 
     with echo(ready=False) as one, Stand(tmp_path, one, probe_s=0.2) as gateway:
         assert until(lambda: gateway.states() == [False])
         began = time.monotonic()
-        got = httpx.post(f"{gateway.url}/v1/detect", content=b"x")
+        got = gateway.client.post(f"{gateway.url}/v1/detect", content=b"x")
         assert time.monotonic() - began < 0.5
         assert (got.status_code, got.json()["error"]["code"], got.headers["retry-after"]) == (
             503, "upstream_unavailable", "1",
@@ -195,19 +195,19 @@ def test_a_replica_that_hangs_delays_neither_readiness_nor_the_others(tmp_path: 
 
     with Service(hang, ready=None) as stuck, echo() as good, Stand(tmp_path, stuck, good, probe_s=0.2) as gateway:
         began = time.monotonic()
-        assert httpx.get(f"{gateway.url}/readyz").status_code == 200
+        assert gateway.client.get(f"{gateway.url}/readyz").status_code == 200
         assert until(lambda: gateway.states() == [False, True], 2)
-        assert [httpx.post(f"{gateway.url}/v1/detect").status_code for _ in range(10)] == [200] * 10
+        assert [gateway.client.post(f"{gateway.url}/v1/detect").status_code for _ in range(10)] == [200] * 10
         assert time.monotonic() - began < 2.5
 
 
 def test_the_gateway_is_ready_without_its_services_and_tells_of_each(tmp_path: Path) -> None:
     with echo(ready=False) as one, Stand(tmp_path, one, probe_s=0.1) as gateway:
         assert until(lambda: gateway.states() == [False])
-        got = httpx.get(f"{gateway.url}/readyz?verbose")
+        got = gateway.client.get(f"{gateway.url}/readyz?verbose")
         assert got.status_code == 200
         assert got.json()["services"] == {
             "detection": "unavailable", "clip": "not deployed", "owlvit": "not deployed", "llava": "not deployed",
         }  # fmt: skip
-        assert httpx.get(f"{gateway.url}/healthz").json()["services"] == got.json()["services"]
-        assert "services" not in httpx.get(f"{gateway.url}/readyz").json()
+        assert gateway.client.get(f"{gateway.url}/healthz").json()["services"] == got.json()["services"]
+        assert "services" not in gateway.client.get(f"{gateway.url}/readyz").json()

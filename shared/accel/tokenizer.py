@@ -4,6 +4,7 @@ tokenizer.json            the whole pipeline, told as data
 vocab.json + merges.txt   CLIP's byte-pair encoding, with CLIP's pipeline around it
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ class Tokenizer:
         pipeline.no_truncation()  # a text that is too long is refused by name, not cut in silence
         pipeline.no_padding()
         self._pipeline = pipeline
-        self.digest = digest(pipeline.to_str().encode())
-        self.size = max(pipeline.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+        vocabulary = pipeline.get_vocab(with_added_tokens=True)
+        self.size = max(vocabulary.values(), default=-1) + 1
+        # Of the vocabulary alone: how the library spells a pipeline may change from release to release.
+        self.digest = digest(json.dumps(vocabulary, sort_keys=True).encode())
 
     def ids(self, text: str) -> tuple[int, ...]:
         """The ids of `text`, those that mark its begin and end included. `text` must be encodable as UTF-8."""

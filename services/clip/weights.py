@@ -1,0 +1,118 @@
+"""A version directory in Hugging Face layout -> a CLIP in host memory, with all that belongs to its space.
+
+config.json, *.safetensors -> towers    preprocessor_config.json -> image path    tokenizer files -> tokenizer
+manifest.json              -> name and digest of the version, hence the id of its embedding space
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+from transformers import CLIPModel
+
+from services.clip.golden import read_golden
+from services.clip.items import Embedding, Item
+from services.clip.towers import narrow
+from shared.accel.pixels import PixelConfig, read_pixel_config
+from shared.accel.pretrained import Pretrained, read_pretrained
+from shared.accel.tokenizer import Tokenizer, read_tokenizer
+from shared.serving.model import Case, RefusedWeights
+from shared.weights.digest import PREFIX, digest
+from shared.weights.manifest import MANIFEST, Manifest
+
+ARCHITECTURES = {"clip": CLIPModel}
+EVERY_TEXT = "a photo"  # whatever the vocabulary, it has a begin and an end
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """The weights of one version; `module` holds them in the number type that serves."""
+
+    name: str
+    space: str
+    module: nn.Module
+    pixels: PixelConfig
+    tokenizer: Tokenizer
+    golden: tuple[Case[Item, Embedding], ...]
+    dimensions: int
+    context: int
+    patch: int
+    logit_scale: float
+    matryoshka: bool
+
+
+def read(version: Path, dtype: torch.dtype) -> State:
+    """Read a version directory, to serve in `dtype` where float32 agrees.
+
+    Raises `RefusedWeights` for files that are missing or damaged, and for parts that do not fit together.
+    """
+    manifest, identity = _manifest(version)
+    pretrained = read_pretrained(version, architectures=ARCHITECTURES)
+    pixels, tokenizer = read_pixel_config(version), read_tokenizer(version)
+    _check(pretrained.config, pixels, tokenizer)
+    clip: Any = pretrained.module
+    return State(
+        name=manifest.model,
+        space=space(identity, pixels, tokenizer),
+        module=narrow(clip, dtype, pixels=pixels, ids=tokenizer.ids(EVERY_TEXT)),
+        pixels=pixels,
+        tokenizer=tokenizer,
+        golden=_golden(version),
+        logit_scale=float(clip.logit_scale.exp()),
+        **_sizes(pretrained),
+    )
+
+
+def space(identity: str, pixels: PixelConfig, tokenizer: Tokenizer) -> str:
+    """The id of an embedding space: two vectors may be compared only if theirs are equal.
+
+    It covers the weights by their digest, and what this code makes of their image path and their vocabulary.
+    """
+    settings = json.dumps(asdict(pixels), sort_keys=True, default=lambda interpolation: interpolation.value)
+    whole = digest("\n".join([identity, settings, tokenizer.digest]).encode())
+    return f"space:{whole.removeprefix(PREFIX)[:16]}"
+
+
+def _manifest(version: Path) -> tuple[Manifest, str]:
+    """The manifest, and the digest of its bytes, which is the identity of the version."""
+    try:
+        data = (version / MANIFEST).read_bytes()
+    except OSError as error:
+        raise RefusedWeights(f"The version has no {MANIFEST}.") from error
+    return Manifest.parse(data), digest(data)
+
+
+def _golden(version: Path) -> tuple[Case[Item, Embedding], ...]:
+    try:
+        return read_golden(version)
+    except OSError as error:
+        raise RefusedWeights(f"A file of the version cannot be read: {Path(error.filename or '').name}.") from error
+    except ValidationError as error:
+        raise RefusedWeights("golden.json is not a list of texts and images with their embeddings.") from error
+
+
+def _sizes(pretrained: Pretrained) -> dict[str, Any]:
+    config = pretrained.config
+    return {
+        "dimensions": config.projection_dim,
+        "context": config.text_config.max_position_embeddings,
+        "patch": config.vision_config.patch_size,
+        "matryoshka": bool(pretrained.fields.get("matryoshka_dims")),
+    }
+
+
+def _check(config: Any, pixels: PixelConfig, tokenizer: Tokenizer) -> None:
+    """Refuse an image path or a tokenizer that is not this network's."""
+    side, text = config.vision_config.image_size, config.text_config
+    if pixels.shape != (side, side):
+        raise RefusedWeights(f"The image processor makes {pixels.shape}, and the network reads {side} x {side}.")
+    if tokenizer.size > text.vocab_size:
+        raise RefusedWeights(f"The tokenizer has {tokenizer.size} tokens, and the network knows {text.vocab_size}.")
+    # Old configs say 2 whatever the vocabulary; transformers then reads a text at its highest id.
+    end = tokenizer.size - 1 if text.eos_token_id == 2 else text.eos_token_id
+    if tokenizer.ids(EVERY_TEXT)[-1:] != (end,):
+        raise RefusedWeights(f"The tokenizer does not end a text with {end}, where the network reads it.")

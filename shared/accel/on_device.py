@@ -1,0 +1,36 @@
+"""What every model on a torch device does alike: memory, warm-up sizes, pulse, and the meaning of errors."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from shared.accel.errors import classify
+from shared.serving.model import Features, Item, Model, Result, State
+
+
+class DeviceModel(Model[Item, Features, Result, State]):
+    """A model whose network runs on a torch device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def memory(self) -> Mapping[str, int]:
+        """Bytes of the GPU's memory that this process holds; empty on a CPU."""
+        if self.device.type != "cuda":
+            return {}
+        allocated, reserved = torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
+        return {"allocated": allocated, "reserved": reserved}
+
+    def warm_sizes(self, max_batch: int) -> Sequence[int]:
+        """On a GPU each power of two, since kernels are chosen per size; on a CPU one item tells enough."""
+        sizes = [2**n for n in range(max_batch.bit_length())]
+        return sizes if self.device.type == "cuda" else (1,)
+
+    def pulse(self) -> None:
+        """Touch the GPU, so that a lost one shows."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def classify(self, error: BaseException) -> BaseException:
+        """Tell a full and a lost device from an error of one batch."""
+        return classify(error)

@@ -75,17 +75,17 @@ def test_nothing_is_added_to_a_request_but_what_belongs_to_the_way(gateway: Stan
 
 def test_an_answer_keeps_its_fields_but_those_of_the_connection(tmp_path: Path) -> None:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        await service.note(request)
+        await replica.note(request)
         headers = {"connection": "x-hop", "x-hop": "1", "set-cookie": "a=b", "server-timing": "q;dur=1", "server": "s"}
         return web.Response(body=b"x", headers=headers, content_type="text/x")
 
-    with Upstream(answer) as service, Stand(tmp_path, service) as gateway:
+    with Upstream(answer) as replica, Stand(tmp_path, replica) as gateway:
         headers = gateway.client.post(f"{gateway.url}/v1/detect").headers
         assert "x-hop" not in headers and "server" not in headers
         assert (headers["set-cookie"], headers["server-timing"]) == ("a=b", "q;dur=1")
         assert len(headers.get_list("date")) == len(headers.get_list("x-content-type-options")) == 1
         gateway.client.post(f"{gateway.url}/v1/detect")
-        assert "cookie" not in service.seen[-1].headers  # neither the caller's, nor one kept for somebody else
+        assert "cookie" not in replica.seen[-1].headers  # neither the caller's, nor one kept for somebody else
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 422, 429, 500, 501, 503, 504, 507])

@@ -75,14 +75,16 @@ def scores(pictures: Matrix, classes: Matrix, asked: Question, *, scale: float) 
         return chances
     # CLIP's logits have no zero of their own: a label is as likely as it beats what shows none of the labels.
     background = scale * pictures.astype(np.float64) @ unit(classes[known:].mean(axis=0))
-    ahead: NDArray[np.float64] = logits[:, :known] - background[:, None]
-    return 1 / (1 + np.exp(np.clip(-ahead, -500, 500)))
+    ahead = logits[:, :known] - background[:, None]
+    alone: NDArray[np.float64] = 1 / (1 + np.exp(np.clip(-ahead, -500, 500)))
+    return alone
 
 
 def unit(vectors: Matrix) -> Matrix:
     """`vectors` [..., d], each brought to length one."""
-    lengths: Matrix = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(lengths, np.float32(1e-12))
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    scaled: Matrix = np.divide(vectors, np.maximum(lengths, 1e-12), dtype=np.float32)
+    return scaled
 
 
 def rank(row: Sequence[float], asked: Question, *, index: int, top_k: int | None) -> Classification:

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from services.clip.classify import question
 from services.clip.labelsets import InvalidLabelSets, is_template, read_label_sets
+from services.clip.schemas import ClassifyRequest
+from services.finetune.demo.tokenizer import build
 
 
 def write(path: Path, content: Any) -> Path:
@@ -63,6 +66,13 @@ def test_a_bad_file_is_refused_with_the_place(tmp_path: Path, content: Any, plac
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidLabelSets, match="cannot be read: No such file"):
         read_label_sets(tmp_path / "none.json")
+
+
+def test_the_shipped_demo_model_which_reads_32_tokens_can_be_asked_all_of_them() -> None:
+    tokenizer, sets = build(32), read_label_sets(None)
+    for name in sets:
+        asked = question(ClassifyRequest(label_set=name, activation="sigmoid"), sets)
+        assert max(len(tokenizer(prompt.text).input_ids) for prompt in asked.prompts) <= 32
 
 
 @pytest.mark.parametrize("text", ["", "a photo", "{} and {}", "{0}", "{}}", "{{}}", "{label}"])

@@ -1,0 +1,5 @@
+"""`python -m services.clip`: run the CLIP service."""
+
+from services.clip.main import main
+
+main()

@@ -19,6 +19,7 @@ from shared.weights.errors import RefusedVersion
 from shared.weights.tensors import tensors
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
+PICKLE = "pytorch_model.bin"  # what Hugging Face calls a .pth file; other files of that suffix can be anything
 # What torch raises on files that are cut off, overwritten, or not its own: no single error, hence the families.
 UNREADABLE = (
     RuntimeError,
@@ -35,7 +36,7 @@ UNREADABLE = (
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a state dict, on the CPU, by name. Raises `RefusedVersion` for anything but dense tensors."""
-    if path.suffix not in SUFFIXES:
+    if path.suffix not in SUFFIXES and path.name != PICKLE:
         kinds = ", ".join(SUFFIXES)
         raise RefusedVersion(f"{path.name} is not a checkpoint that can be imported; those end in {kinds}.")
     state = _load(path) if path.suffix == ".safetensors" else _unpickle(path)

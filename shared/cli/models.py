@@ -14,6 +14,7 @@ from typing import Any
 
 from shared.cli.inventory import Entry, description, listing
 from shared.cli.table import size
+from shared.serving.model import Identity
 from shared.weights.digest import short
 from shared.weights.errors import RefusedVersion, StoreError
 from shared.weights.seed import open_store
@@ -23,6 +24,19 @@ EXAMPLES = """examples:
   ocelli models list
   ocelli models show ssd@champion
   ocelli models verify --all
+  ocelli models import fasterrcnn_resnet50_fpn_v2_coco.pth --as faster-rcnn \\
+      --architecture fasterrcnn_resnet50_fpn_v2 --labels coco --champion
+  ocelli models import clip-vit-base-patch32/ --as clip --champion
+"""
+IMPORTS = """\
+A Hugging Face directory of CLIP, OWL-ViT or OWLv2 says itself what it is. A torchvision state dict (.safetensors, .pth
+or .pt, or a folder that holds one) needs --architecture. Tensors keep their number type. No code of a checkpoint is
+ever run: scripts, pickles besides the weights, auto_map and links that lead out are refused; chat templates are left
+out.
+
+examples:
+  ocelli models import clip-vit-base-patch32/ --as clip --champion
+  ocelli models import owlv2-base-patch16-ensemble/ --as owlvit --version owlv2-base
   ocelli models import fasterrcnn_resnet50_fpn_v2_coco.pth --as faster-rcnn \\
       --architecture fasterrcnn_resnet50_fpn_v2 --labels coco --champion
 """
@@ -40,15 +54,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verify = add("verify", _verify, "read every byte and compare it with the manifest")
     verify.add_argument("reference", nargs="*", help="versions to check, as in show")
     verify.add_argument("--all", action="store_true", help="check every version")
-    _configure_import(add("import", _import, "publish a torchvision state dict as safetensors"))
+    _configure_import(add("import", _import, "publish a public checkpoint as safetensors"))
 
 
 def _configure_import(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", type=Path, help="a .safetensors, .pth or .pt file, or a folder that holds one")
+    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, IMPORTS
+    parser.add_argument("source", type=Path, help="a Hugging Face directory, or the file of a torchvision state dict")
     parser.add_argument("--as", dest="model", required=True, metavar="MODEL", help="name in the store")
     parser.add_argument("--version", metavar="ID", help="id of the version (default: from the digest of the weights)")
-    parser.add_argument("--architecture", required=True, metavar="NAME", help="such as fasterrcnn_resnet50_fpn_v2")
-    parser.add_argument("--labels", default="coco", metavar="FILE", help="a file with one label a line, or coco")
+    detector = parser.add_argument_group("for torchvision state dicts")
+    detector.add_argument("--architecture", metavar="NAME", help="such as fasterrcnn_resnet50_fpn_v2")
+    detector.add_argument("--labels", metavar="FILE", help="a file with one label a line, or coco (default: coco)")
     parser.add_argument("--champion", action="store_true", help="let champion point at it")
 
 
@@ -130,17 +146,33 @@ def _aliases_hold(store: Store) -> bool:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from services.detection.importer import configuration, import_checkpoint
-
     store, model = _store(arguments), arguments.model
-    config = configuration(arguments.architecture, arguments.labels)
-    identity = import_checkpoint(store, arguments.source, config=config, model=model, version=arguments.version)
+    bring = _import_detector if arguments.architecture else _import_pretrained
+    identity = bring(store, arguments)
     print(f"published {model}@{identity.version}  {identity.digest}")
     if arguments.champion:
         champion = store.aliases(model).get("champion")
         store.move_alias(model, "champion", identity.version, expected=champion.version if champion else None)
         print(f"{model}@champion -> {identity.version}  (was {champion.version if champion else 'not set'})")
     return 0
+
+
+def _import_detector(store: Store, arguments: argparse.Namespace) -> Identity:
+    from services.detection.importer import configuration, import_checkpoint
+
+    config = configuration(arguments.architecture, arguments.labels or "coco")
+    return import_checkpoint(store, arguments.source, config=config, model=arguments.model, version=arguments.version)
+
+
+def _import_pretrained(store: Store, arguments: argparse.Namespace) -> Identity:
+    from services.clip.importer import FAMILY as CLIP
+    from services.owlvit.importer import FAMILY as OWLVIT
+    from shared.accel.importing import import_pretrained
+
+    if arguments.labels:
+        raise StoreError("--labels belongs to a torchvision state dict, which needs --architecture too.")
+    families, model = (CLIP, OWLVIT), arguments.model
+    return import_pretrained(store, arguments.source, families=families, model=model, version=arguments.version)
 
 
 def _all(store: Store) -> list[str]:

@@ -26,10 +26,10 @@ from services.detection.results import Found, collect
 from services.detection.weights import State
 from shared.accel.device import choose
 from shared.accel.dtype import choose_dtype
-from shared.accel.errors import classify
+from shared.accel.on_device import DeviceModel
 from shared.images.decode import decode
 from shared.images.detections import Detections
-from shared.serving.model import Case, Model, RefusedWeights
+from shared.serving.model import Case, RefusedWeights
 from shared.settings import Limits, ServiceSettings
 
 __all__ = ["Detector", "Features", "Item", "Parameters"]
@@ -60,14 +60,15 @@ class Serving:
         return self.state.module.transform
 
 
-class Detector(Model[Item, Features, Detections, State]):
+class Detector(DeviceModel[Item, Features, Detections, State]):
     """A torchvision detector of the Faster R-CNN, Mask R-CNN or SSD family."""
 
     def __init__(
         self, device: torch.device, dtype: torch.dtype = torch.float32, *, limits: Limits | None = None
     ) -> None:
         """`dtype` is what the network may run in; `limits` bound the pictures before they are decoded."""
-        self.device, self.dtype, self.limits = device, dtype, limits or Limits()
+        super().__init__(device)
+        self.dtype, self.limits = dtype, limits or Limits()
         self._in_use: Serving | None = None
 
     @classmethod
@@ -179,24 +180,3 @@ class Detector(Model[Item, Features, Detections, State]):
             "device": str(self.device),
             "dtype": str(serving.network.dtype).removeprefix("torch."),
         }
-
-    def memory(self) -> Mapping[str, int]:
-        """Bytes of the GPU's memory that this process holds; empty on a CPU."""
-        if self.device.type != "cuda":
-            return {}
-        allocated, reserved = torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
-        return {"allocated": allocated, "reserved": reserved}
-
-    def warm_sizes(self, max_batch: int) -> Sequence[int]:
-        """On a GPU each power of two, since kernels are chosen per size; on a CPU one picture tells enough."""
-        sizes = [2**n for n in range(max_batch.bit_length())]
-        return sizes if self.device.type == "cuda" else (1,)
-
-    def pulse(self) -> None:
-        """Touch the GPU, so that a lost one shows."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-    def classify(self, error: BaseException) -> BaseException:
-        """Tell a full and a lost device from an error of one batch."""
-        return classify(error)

@@ -26,10 +26,10 @@ from services.owlvit.results import collect
 from services.owlvit.weights import State
 from shared.accel.device import choose
 from shared.accel.dtype import choose_dtype
-from shared.accel.errors import classify
+from shared.accel.on_device import DeviceModel
 from shared.accel.pixels import normalise
 from shared.images.detections import Detections
-from shared.serving.model import Case, Model, RefusedWeights
+from shared.serving.model import Case, RefusedWeights
 from shared.settings import Limits, ServiceSettings
 
 __all__ = ["ImageQuery", "Item", "Label", "OwlVit", "Parameters", "TextQuery"]
@@ -44,14 +44,15 @@ class Serving:
     embeddings: LabelEmbeddings
 
 
-class OwlVit(Model[Item, Features, Detections, State]):
+class OwlVit(DeviceModel[Item, Features, Detections, State]):
     """An open-vocabulary detector of the OWL family."""
 
     def __init__(
         self, device: torch.device, dtype: torch.dtype = torch.float32, *, limits: Limits | None = None
     ) -> None:
         """`dtype` is what the backbone runs in; `limits` bound the pictures before they are decoded."""
-        self.device, self.dtype, self.limits = device, dtype, limits or Limits()
+        super().__init__(device)
+        self.dtype, self.limits = dtype, limits or Limits()
         self._in_use: Serving | None = None
 
     @classmethod
@@ -150,24 +151,3 @@ class OwlVit(Model[Item, Features, Detections, State]):
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
         }
-
-    def memory(self) -> Mapping[str, int]:
-        """Bytes of the GPU's memory that this process holds; empty on a CPU."""
-        if self.device.type != "cuda":
-            return {}
-        allocated, reserved = torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
-        return {"allocated": allocated, "reserved": reserved}
-
-    def warm_sizes(self, max_batch: int) -> Sequence[int]:
-        """On a GPU each power of two, since kernels are chosen per size; on a CPU one picture tells enough."""
-        sizes = [2**n for n in range(max_batch.bit_length())]
-        return sizes if self.device.type == "cuda" else (1,)
-
-    def pulse(self) -> None:
-        """Touch the GPU, so that a lost one shows."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-    def classify(self, error: BaseException) -> BaseException:
-        """Tell a full and a lost device from an error of one batch."""
-        return classify(error)

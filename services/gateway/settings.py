@@ -20,8 +20,8 @@ class GatewaySettings(ProcessSettings):
 
     port: Port = Field(8000, description="data port")
     detection: str = Field("http://127.0.0.1:8001", description=WHERE)
-    clip: str = Field("", description=WHERE)
-    owlvit: str = Field("", description=WHERE)
+    clip: str = Field("http://127.0.0.1:8002", description=WHERE)
+    owlvit: str = Field("http://127.0.0.1:8003", description=WHERE)
     llava: str = Field("", description=WHERE)
 
     keys: Path | None = Field(None, description="file of API keys; <state>/keys.json unless set")

@@ -9,7 +9,12 @@ from pydantic.fields import FieldInfo
 
 from shared.settings import ProcessSettings, ServiceSettings
 
-PROCESSES = {"gateway": "services.gateway.settings", "detection": "services.detection.main"}
+PROCESSES = {
+    "gateway": "services.gateway.settings",
+    "detection": "services.detection.main",
+    "clip": "services.clip.main",
+    "owlvit": "services.owlvit.main",
+}
 HEAD = "| variable | default | meaning |\n|---|---|---|"
 
 

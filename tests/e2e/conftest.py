@@ -1,4 +1,4 @@
-"""The whole house for the end-to-end tests: detection behind the gateway, as real processes."""
+"""The whole house for the end-to-end tests: the services behind the gateway, as real processes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,16 +15,20 @@ class House:
 
     gateway: Running
     detection: Running
+    clip: Running
+    owlvit: Running
     client: httpx.Client
 
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """Detection with the shipped models, and the gateway in front of it."""
+    """Every service with its shipped models, and the gateway in front of them."""
     state = tmp_path_factory.mktemp("state")
     with (
         running("services.detection", state=state) as detection,
-        running("services.gateway", state=state, detection=detection.url) as gateway,
+        running("services.clip", state=state) as clip,
+        running("services.owlvit", state=state) as owlvit,
+        running("services.gateway", state=state, detection=detection.url, clip=clip.url, owlvit=owlvit.url) as gateway,
         httpx.Client(base_url=gateway.url, timeout=60, trust_env=False) as client,
     ):
-        yield House(gateway, detection, client)
+        yield House(gateway, detection, clip, owlvit, client)

@@ -44,7 +44,7 @@ def make(recipe: Recipe, store: Store, work: Path) -> Identity:
     start = owlvit_training.trained(work, recipe.schedule, seed=recipe.seed)
     words = tokenizer.build(clip_network.TEXT_LENGTH)
     model, begin = clip_network.build(start.model, words), time.process_time()
-    clip_training.train(model, start.dense, words, steps=recipe.schedule.clip, seed=recipe.seed)
+    clip_training.train(model, start.dense, words=words, steps=recipe.schedule.clip, seed=recipe.seed)
     seconds = start.seconds + time.process_time() - begin
     with tempfile.TemporaryDirectory(prefix="ocelli-demo-") as name:
         folder = Path(name)

@@ -22,7 +22,7 @@ def evaluate(model: CLIPModel, tokenizer: CLIPTokenizer, *, seed: int, pictures:
     """
     prompts = texts.embed(model, tokenizer, [prompt(pair) for pair in PAIRS])
     seen, withheld = (
-        zero_shot(model, prompts, replace(world, things=(1, 1)), seed=seed, pictures=pictures)
+        zero_shot(model, prompts, world=replace(world, things=(1, 1)), seed=seed, pictures=pictures)
         for world in (WORLD, WITHHELD_ONLY)
     )
     to_text, to_image = retrieval(model, tokenizer, seed=seed)
@@ -34,7 +34,7 @@ def evaluate(model: CLIPModel, tokenizer: CLIPTokenizer, *, seed: int, pictures:
     }
 
 
-def zero_shot(model: CLIPModel, prompts: Tensor, world: World, *, seed: int, pictures: int) -> float:
+def zero_shot(model: CLIPModel, prompts: Tensor, *, world: World, seed: int, pictures: int) -> float:
     """Share of pictures with one thing whose prompt is the nearest of all 64."""
     data = Dataset([world], seed=seed, count=pictures)
     told = (_embed(model, data) @ prompts.T).argmax(1)

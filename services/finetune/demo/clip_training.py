@@ -28,7 +28,7 @@ WORLDS = (ONE, ONE, ONE, CLOSE_UP, *[SEVERAL] * 6)
 RATES = Rates(muon={"vision_model": 2.5e-3, "text_model": 2e-3}, adam={"": 7e-4})
 
 
-def train(model: CLIPModel, layer: nn.Linear, words: CLIPTokenizer, *, steps: int, seed: int) -> None:
+def train(model: CLIPModel, layer: nn.Linear, *, words: CLIPTokenizer, steps: int, seed: int) -> None:
     """Train the model and the dense head in place."""
     torch.manual_seed(seed + 2)
     codes = Codes(texts.WIDTH)

@@ -25,6 +25,7 @@ from shared.weights.manifest import Card
 from shared.weights.store import Store
 
 MODULE = "services.finetune.demo.owlvit"
+TEMPLATE = "a photo of a {}"  # what a service puts labels into
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ def make(recipe: Recipe, store: Store, work: Path) -> Identity:
         release.write(trained.model, owlvit_network.processor(words), folder)
         shipped, processor = load(folder)
         metrics = evaluate(shipped, processor, recipe)
+        serving = {"template": TEMPLATE, "threshold": metrics["threshold"]}
+        (folder / "serving.json").write_text(json.dumps(serving) + "\n")
         write_golden(shipped, processor, folder, seed=release.GOLDEN_SEED)
         return release.publish(store, folder, card(recipe, metrics, seconds=trained.seconds))
 

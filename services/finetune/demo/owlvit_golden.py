@@ -45,9 +45,9 @@ def write_golden(model: OwlViTForObjectDetection, processor: OwlViTProcessor, fo
 def detect(
     model: OwlViTForObjectDetection,
     processor: OwlViTProcessor,
+    *,
     picture: Image.Image,
     labels: list[str],
-    *,
     threshold: float,
 ) -> list[dict[str, Any]]:
     """Label, score and box (x0, y0, x1, y1 in pixels) of all that Hugging Face's own code finds, best first."""
@@ -71,7 +71,7 @@ def _clear(
     for number, shown in enumerate(scenes(world, seed=seed, count=CANDIDATES)):
         picture = Image.fromarray(render.picture(shown, SIDE))
         labels = _labels(shown, Random(number))
-        objects = detect(model, processor, picture, labels, threshold=DOUBT[0])
+        objects = detect(model, processor, picture=picture, labels=labels, threshold=DOUBT[0])
         sure = all(one["score"] > DOUBT[1] for one in objects)
         if sure and sorted(one["label"] for one in objects) == sorted(_names(shown)):
             yield picture, labels, objects

@@ -64,8 +64,8 @@ def evaluate(
     ]
     answer = Answer(*(torch.cat([getattr(part, name) for part in answers]) for name in Answer.__slots__))
     figures = average_precision(answer, processor, data.scenes)
-    threshold = max(THRESHOLDS, key=lambda t: alone(answer, data.scenes, ALL, t).f1)
-    overall, withheld = (alone(answer, data.scenes, asked, threshold) for asked in (ALL, WITHHELD))
+    threshold = max(THRESHOLDS, key=lambda t: alone(answer, data.scenes, asked=ALL, threshold=t).f1)
+    overall, withheld = (alone(answer, data.scenes, asked=asked, threshold=threshold) for asked in (ALL, WITHHELD))
     return {
         **figures,
         "threshold": threshold,
@@ -94,24 +94,24 @@ def average_precision(answer: Answer, processor: OwlViTProcessor, scenes: Sequen
     return figures
 
 
-def alone(answer: Answer, scenes: Sequence[Scene], asked: Sequence[Query], threshold: float) -> Counts:
+def alone(answer: Answer, scenes: Sequence[Scene], *, asked: Sequence[Query], threshold: float) -> Counts:
     """Every query of `asked` put alone to every scene: boxes of at least the threshold, without suppression."""
-    scores, found = answer.logits.sigmoid(), box_convert(answer.boxes, "cxcywh", "xyxy")
+    columns = [ALL.index(query) for query in asked]
+    scores, found = answer.logits[..., columns].sigmoid(), box_convert(answer.boxes, "cxcywh", "xyxy")
     total = Counts()
     for scene, patch_scores, patch_boxes in zip(scenes, scores, found, strict=True):
-        overlap = box_iou(patch_boxes, boxes(scene))
-        for query in asked:
-            score = patch_scores[:, ALL.index(query)]
-            fits = torch.tensor([query.fits(thing) for thing in scene.things])
-            total += _count(overlap[score >= threshold][:, fits])
+        fits = torch.tensor([[query.fits(thing) for thing in scene.things] for query in asked])
+        total += count(patch_scores >= threshold, box_iou(patch_boxes, boxes(scene)), fits)
     return total
 
 
-def _count(overlap: Tensor) -> Counts:
-    """Boxes by things `[found, wanted]`: a thing is found once, by any box with an IoU of a half."""
-    found, wanted = overlap.shape
-    right = int((overlap >= 0.5).any(0).sum()) if found else 0
-    return Counts(right, found, wanted)
+def count(chosen: Tensor, overlap: Tensor, fits: Tensor) -> Counts:
+    """Boxes `chosen` by queries, IoU of boxes with things, things that fit the queries: a thing is found only once.
+
+    The shapes are `[boxes, queries]`, `[boxes, things]` and `[queries, things]`.
+    """
+    right = (chosen.T.float() @ (overlap >= 0.5).float() > 0) & fits
+    return Counts(int(right.sum()), int(chosen.sum()), int(fits.sum()))
 
 
 def boxes(scene: Scene) -> Tensor:

@@ -35,8 +35,8 @@ class Schedule:
 
     tower: int = 1500
     texts: int = 400
-    owlvit: int = 700
-    clip: int = 500
+    owlvit: int = 1000
+    clip: int = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,18 @@ def trained(work: Path, schedule: Schedule, *, seed: int) -> Trained:
     seconds += stages.once(
         nn.ModuleDict({"owlvit": model, "dense": layer}),
         work / f"owlvit-{seed}-{schedule.tower}-{schedule.texts}-{schedule.owlvit}.safetensors",
-        lambda: train(model, layer, words, schedule, seed=seed),
+        lambda: train(model, layer, words=words, schedule=schedule, seed=seed),
     )
     return Trained(model, layer, seconds)
 
 
 def train(
-    model: OwlViTForObjectDetection, layer: nn.Linear, words: CLIPTokenizer, schedule: Schedule, *, seed: int
+    model: OwlViTForObjectDetection, layer: nn.Linear, *, words: CLIPTokenizer, schedule: Schedule, seed: int
 ) -> None:
     """Train the detector and the dense head in place."""
     torch.manual_seed(seed + 1)
     codes, steps = Codes(texts.WIDTH), schedule.owlvit
-    texts.learn_codes(model.owlvit, words, codes, steps=schedule.texts, seed=seed)
+    texts.learn_codes(model.owlvit, words, codes=codes, steps=schedule.texts, seed=seed)
     data = Dataset([*varied(WORLD), CLOSE_UP], seed=seed + 1, count=min(PICTURES, steps * BATCH))
     learner = Learner(nn.ModuleDict({"model": model, "dense": layer}), RATES, steps=steps)
     progress, rng = Progress("owlvit", steps), Random(f"{seed}/owlvit")

@@ -88,7 +88,12 @@ def draw(worlds: Sequence[World], *, seed: int, index: int) -> Scene:
     """Scene `index` of those that `seed` stands for."""
     rng = Random(f"{seed}/{index}/world")
     world = rng.choice(worlds)
-    return scene(_themed(world, rng) if rng.random() < 0.5 else world, seed=seed, index=index)
+    drawn = _themed(world, rng) if rng.random() < 0.5 else world
+    found = scene(drawn, seed=seed, index=index)
+    while not found.things:  # a large thing may find no place, and a picture of nothing has no caption
+        index += 1_000_003
+        found = scene(drawn, seed=seed, index=index)
+    return found
 
 
 def varied(world: World) -> list[World]:

@@ -41,7 +41,7 @@ def embed(model: CLIPModel | OwlViTModel, tokenizer: CLIPTokenizer, texts: Seque
     return embeddings
 
 
-def learn_codes(model: OwlViTModel, tokenizer: CLIPTokenizer, codes: Codes, *, steps: int, seed: int) -> None:
+def learn_codes(model: OwlViTModel, tokenizer: CLIPTokenizer, *, codes: Codes, steps: int, seed: int) -> None:
     """Teach the text tower alone to say the code of every query, half of them with words that are never drawn."""
     nn.init.normal_(model.text_model.embeddings.token_embedding.weight, std=0.1)
     learner = Learner(nn.ModuleList([model.text_model, model.text_projection]), RATES, steps=steps)

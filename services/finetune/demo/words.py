@@ -78,9 +78,10 @@ def prompt(query: Query) -> str:
 
 
 def wording(query: Query, rng: Random) -> str:
-    """One of the ways to ask for `query`, mostly with an article."""
+    """One of the ways to ask for `query`; a service's template says `a` whatever follows."""
     phrase = query.phrase(rng.choice(("shape", "object")))
-    return rng.choice(TEMPLATES).format(article(phrase) if rng.random() < 0.8 else phrase)
+    said = rng.choice((phrase, f"a {phrase}", article(phrase), article(phrase), article(phrase)))
+    return rng.choice(TEMPLATES).format(said)
 
 
 def text_only(count: int, rng: Random) -> list[Query]:

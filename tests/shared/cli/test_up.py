@@ -43,7 +43,8 @@ def up(state: Path, *arguments: str) -> Iterator[tuple["subprocess.Popen[str]", 
         "OCELLI_GATEWAY__DETECTION": f"http://127.0.0.1:{detection}",
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "shared.cli", "up", *arguments], cwd=ROOT, env=environment,
+        [sys.executable, "-m", "shared.cli", "up", "--only", "detection,gateway", *arguments],
+        cwd=ROOT, env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:

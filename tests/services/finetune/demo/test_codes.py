@@ -37,7 +37,7 @@ def test_the_text_tower_puts_pairs_that_it_never_read_where_they_belong() -> Non
     words, codes = tokenizer.build(16), Codes(texts.WIDTH)
     config = OwlViTConfig(text_config=texts.config(words), vision_config=tower.config(), projection_dim=texts.WIDTH)
     model = OwlViTModel(config)
-    texts.learn_codes(model, words, codes, steps=60, seed=3)
+    texts.learn_codes(model, words, codes=codes, steps=60, seed=3)
     with torch.inference_mode():
         said = texts.embed(model, words, [prompt(pair) for pair in WITHHELD])
 

@@ -140,7 +140,7 @@ def test_the_shipped_owlvit_finds_all_that_the_example_shows(shipped: dict[str, 
 def test_the_shipped_clip_names_pairs_that_it_never_saw_or_read(shipped: dict[str, Version]) -> None:
     model, processor = clip.load(shipped["clip"].path)
     with torch.inference_mode():
-        tokens = processor(text=[prompt(pair) for pair in PAIRS], padding=True, return_tensors="pt")
+        tokens = processor(text=[prompt(pair) for pair in PAIRS], padding=True, truncation=True, return_tensors="pt")
         prompts = F.normalize(model.get_text_features(**tokens).pooler_output, dim=-1)
         world = replace(WITHHELD_ONLY, things=(1, 1))
         assert clip_metrics.zero_shot(model, prompts, world=world, seed=SEED, pictures=60) > 0.9
@@ -174,7 +174,11 @@ def test_the_example_query_shows_the_thing_it_says(shipped: dict[str, Version]) 
     like = open_examples.wanted()
     with Image.open(ROOT / "examples" / "query.png") as picture, torch.inference_mode():
         inputs = processor(
-            text=[prompt(pair) for pair in PAIRS], images=picture.convert("RGB"), padding=True, return_tensors="pt"
+            text=[prompt(pair) for pair in PAIRS],
+            images=picture.convert("RGB"),
+            padding=True,
+            truncation=True,
+            return_tensors="pt",
         )
         best = int(model(**inputs).logits_per_image.argmax())
     assert PAIRS[best] == Query(like.colour, like.shape)

@@ -11,14 +11,9 @@ from torchvision.ops import box_convert, generalized_box_iou_loss, sigmoid_focal
 
 from services.finetune.demo.owlvit_network import Answer
 from services.finetune.demo.pictures import Truth
-from services.finetune.demo.words import PAIRS, QUERIES, WITHHELD, Query
+from services.finetune.demo.words import PAIRS, QUERIES
 
 FITS = torch.tensor([[float(query.fits(pair)) for query in QUERIES] for pair in PAIRS])
-# That no orange thing was ever a circle is no reason to doubt that one may be: on the patches of a thing, queries that
-# would make a withheld pair of its colour or shape teach less. Not nothing, or they would fit all that is half right.
-WEAK = 0.25
-_HALF = [[{Query(pair.colour, query.shape), Query(query.colour, pair.shape)} for query in QUERIES] for pair in PAIRS]
-WEIGHTS = torch.tensor([[WEAK if half.intersection(WITHHELD) else 1.0 for half in row] for row in _HALF])
 SMALL = 0.03  # side of the boxes on background
 
 
@@ -29,7 +24,7 @@ def detection_loss(answer: Answer, truth: Truth) -> Tensor:
     targets = torch.zeros_like(answer.logits)
     targets[truth.pictures, chosen] = wanted
     # torchvision's alpha weighs the positives.
-    focal = (_weights(truth) * sigmoid_focal_loss(answer.logits, targets, alpha=0.25, gamma=2)).sum() / len(chosen)
+    focal = sigmoid_focal_loss(answer.logits, targets, alpha=0.25, gamma=2, reduction="sum") / len(chosen)
     boxes = answer.boxes[truth.pictures, chosen]
     distance = (boxes - truth.boxes).abs().sum(-1).mean()
     loss: Tensor = 2 * focal + 5 * distance + 2 * _giou_loss(boxes, truth.boxes).mean()
@@ -58,14 +53,6 @@ def patch_box_loss(answer: Answer, truth: Truth) -> Tensor:
     boxes = truth.boxes[truth.owners[owned]].clamp(0.01, 0.99)
     sides = answer.boxes[~owned][:, 2:]
     return F.l1_loss(answer.box_logits[owned], boxes.logit()) + (sides - SMALL).abs().mean()
-
-
-def _weights(truth: Truth) -> Tensor:
-    """How much each query counts at each patch: `[pictures, patches, queries]`."""
-    weights = torch.ones(*truth.owners.shape, len(QUERIES))
-    owned = truth.owners >= 0
-    weights[owned] = WEIGHTS[truth.pairs[truth.owners[owned]]]
-    return weights
 
 
 def _giou_loss(boxes: Tensor, true: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Schedule:
 
     tower: int = 1500
     texts: int = 400
-    owlvit: int = 1000
+    owlvit: int = 500
     clip: int = 300
 
 

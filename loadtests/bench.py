@@ -10,7 +10,7 @@ import contextlib
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from loadtests import front, gateway, served, start
@@ -18,7 +18,7 @@ from loadtests.machine import Others
 from loadtests.processes import Bench
 from loadtests.report import Figure, Report, Section
 
-SECTIONS: Mapping[str, Callable[[Bench], list[Figure]]] = {
+SECTIONS: Mapping[str, Callable[[Bench], Iterator[Figure]]] = {
     "front": front.measure,
     "gateway": gateway.measure,
     "served": served.measure,
@@ -28,9 +28,11 @@ SECTIONS: Mapping[str, Callable[[Bench], list[Figure]]] = {
 
 def run(name: str, *, rounds: int, quick: bool) -> Section:
     """Measure one section, with every process of it started before and ended after."""
-    others = Others()
+    others, figures = Others(), []
     with tempfile.TemporaryDirectory(prefix="ocelli-bench-") as folder, contextlib.ExitStack() as stack:
-        figures = SECTIONS[name](Bench(Path(folder), stack, rounds=rounds, quick=quick))
+        for figure in SECTIONS[name](Bench(Path(folder), stack, rounds=rounds, quick=quick)):
+            figures.append(figure)
+            print("  ".join(cell for cell in figure.row() if cell), file=sys.stderr, flush=True)  # a run may be long
     return Section(name, figures, others.load())
 
 

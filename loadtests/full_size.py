@@ -29,8 +29,8 @@ class Network:
     seconds: float
 
 
-SSD = Network("ssd300_vgg16", "ssd", clients=16, seconds=8)
-FASTER_RCNN = Network("fasterrcnn_resnet50_fpn_v2", "faster-rcnn", clients=4, seconds=20)
+SSD = Network("ssd300_vgg16", "ssd", clients=8, seconds=6)
+FASTER_RCNN = Network("fasterrcnn_resnet50_fpn_v2", "faster-rcnn", clients=4, seconds=10)
 
 
 def load(*, clients: int, seconds: float) -> Load:

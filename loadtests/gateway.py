@@ -1,5 +1,7 @@
 """The gateway: what a request costs it, and that it does not slow a busy service down."""
 
+from collections.abc import Iterator
+
 from loadtests import full_size
 from loadtests.front import IDENTITY
 from loadtests.load import Load, cpu_ms, rate
@@ -11,39 +13,36 @@ STEP_MS, BATCH = 25, 8
 THROUGHPUT = Goal(0.95)
 
 
-def measure(bench: Bench) -> list[Figure]:
+def measure(bench: Bench) -> Iterator[Figure]:
     """CPU time per request, and throughput through the gateway as a share of direct."""
-    figures = [*_cpu(bench), *_throughput(bench)]
-    return figures if bench.quick else [*figures, _throughput_of_ssd(bench)]
+    yield from _cpu(bench)
+    yield from _throughput(bench)
+    if not bench.quick:
+        yield _throughput_of_ssd(bench)
 
 
-def _cpu(bench: Bench) -> list[Figure]:
+def _cpu(bench: Bench) -> Iterator[Figure]:
     load = Load(clients=16, seconds=bench.seconds(3))
     service = bench.start(IDENTITY, step_ms=0)
     loud, quiet = (bench.start("services.gateway", detection=service.url, log_level=s) for s in ("info", "error"))
     floor = bench.start("loadtests.floor")
     contenders = {"info": cpu_ms(loud, load), "error": cpu_ms(quiet, load), "floor": cpu_ms(floor, load)}
     values = interleave(contenders, bench.rounds)
-    return [
-        Figure("gateway, CPU per request", "ms", values["info"], Goal(0.25, most=True)),
-        Figure("gateway without request logs, CPU per request", "ms", values["error"]),
-        Figure("bare FastAPI, CPU per request", "ms", values["floor"]),
-        Figure("gateway / bare FastAPI", "x", ratios(values["info"], values["floor"])),
-    ]
+    yield Figure("gateway, CPU per request", "ms", values["info"], Goal(0.25, most=True))
+    yield Figure("gateway without request logs, CPU per request", "ms", values["error"])
+    yield Figure("bare FastAPI, CPU per request", "ms", values["floor"])
+    yield Figure("gateway / bare FastAPI", "x", ratios(values["info"], values["floor"]))
 
 
-def _throughput(bench: Bench) -> list[Figure]:
+def _throughput(bench: Bench) -> Iterator[Figure]:
     load = Load(clients=32, seconds=bench.seconds(4))
     service = bench.start(IDENTITY, step_ms=STEP_MS, max_batch=BATCH)
     gateway = bench.start("services.gateway", detection=service.url)
     values = interleave({"direct": rate(service, load), "gateway": rate(gateway, load)}, bench.rounds)
     ideal = BATCH * 1000 / STEP_MS
-    return [
-        Figure(
-            "through the gateway / direct, 25 ms model", "x", ratios(values["gateway"], values["direct"]), THROUGHPUT
-        ),
-        Figure("device in use, direct, 25 ms model", "x", [value / ideal for value in values["direct"]]),
-    ]
+    shares = ratios(values["gateway"], values["direct"])
+    yield Figure("through the gateway / direct, 25 ms model", "x", shares, THROUGHPUT)
+    yield Figure("device in use, direct, 25 ms model", "x", [value / ideal for value in values["direct"]])
 
 
 def _throughput_of_ssd(bench: Bench) -> Figure:

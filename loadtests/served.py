@@ -1,5 +1,7 @@
 """The whole service against the bare model: what HTTP, decoding, queueing and batching leave of its throughput."""
 
+from collections.abc import Iterator
+
 from loadtests import bf16, full_size
 from loadtests.full_size import FASTER_RCNN, SSD, Network
 from loadtests.load import rate
@@ -10,22 +12,19 @@ from loadtests.rounds import interleave, ratios
 SHARE, FASTER = Goal(0.92), Goal(2.5)
 
 
-def measure(bench: Bench) -> list[Figure]:
+def measure(bench: Bench) -> Iterator[Figure]:
     """Served pictures per second as a share of the bare model's; a quick run leaves Faster R-CNN out."""
-    figures = []
     for network in [SSD] if bench.quick else [SSD, FASTER_RCNN]:
-        figures += _share(bench, network)
-    return [*figures, _in_bf16(bench)]
+        yield from _share(bench, network)
+    yield _in_bf16(bench)
 
 
-def _share(bench: Bench, network: Network) -> list[Figure]:
+def _share(bench: Bench, network: Network) -> Iterator[Figure]:
     name = network.architecture
     values = _compare(bench, network, dtype="float32")
-    return [
-        Figure(f"{name} served / bare", "x", ratios(values["served"], values["bare"]), SHARE),
-        Figure(f"{name} served", "1/s", values["served"]),
-        Figure(f"{name} bare", "1/s", values["bare"]),
-    ]
+    yield Figure(f"{name} served / bare", "x", ratios(values["served"], values["bare"]), SHARE)
+    yield Figure(f"{name} served", "1/s", values["served"])
+    yield Figure(f"{name} bare", "1/s", values["bare"])
 
 
 def _in_bf16(bench: Bench) -> Figure:

@@ -1,6 +1,7 @@
 """Starting: from the command to a house that answers, with the shipped models."""
 
 import time
+from collections.abc import Iterator
 
 from loadtests.full_size import OCELLI
 from loadtests.processes import ROOT, Bench, free_ports, started
@@ -10,12 +11,14 @@ SERVICES = ("detection",)  # behind the gateway; each with shipped models
 NAME, GOAL = "ocelli up, second run, to ready", Goal(30, most=True)
 
 
-def measure(bench: Bench) -> list[Figure]:
+def measure(bench: Bench) -> Iterator[Figure]:
     """Seconds from `ocelli up` to its word that it is ready; the first run, which fills the local store, apart."""
     if not any((ROOT / "models" / "models").glob("*/*/manifest.json")):
-        return [Figure(NAME, "s", [], GOAL, "there are no shipped models in models/")]
+        yield Figure(NAME, "s", [], GOAL, "there are no shipped models in models/")
+        return
     first, *later = [_start(bench, turn) for turn in range(2 if bench.quick else 1 + bench.rounds)]
-    return [Figure(NAME, "s", later, GOAL), Figure("ocelli up, first run, to ready", "s", [first])]
+    yield Figure(NAME, "s", later, GOAL)
+    yield Figure("ocelli up, first run, to ready", "s", [first])
 
 
 def _start(bench: Bench, turn: int) -> float:

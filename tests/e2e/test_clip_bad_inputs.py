@@ -17,7 +17,7 @@ URI = f"data:image/png;base64,{pictures.text(PNG)}"
 JSON = {"content-type": "application/json"}
 RAW = {"content-type": "image/png"}
 FORM = {"content-type": "multipart/form-data; boundary=xyz"}
-LEAK = re.compile(r"0x[0-9a-f]{6,}|Traceback|/work/|site-packages|PIL|pydantic|torch|BytesIO|\.py\b")
+LEAK = re.compile(r"0x[0-9a-f]{6,}|Traceback|(/\w+){4,}/|site-packages|PIL|pydantic|torch|BytesIO|\.py\b")
 EMBED, CLASSIFY, COMPARE = "/v1/embeddings", "/v1/classify", "/v1/similarity"
 
 

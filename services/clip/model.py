@@ -7,12 +7,11 @@ predict     pictures -> image tower; texts that are not in the cache -> text tow
 """
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -20,14 +19,11 @@ from services.clip import weights
 from services.clip.items import Embedding, Item, Vector
 from services.clip.towers import Ids, Towers
 from services.clip.weights import State
-from shared.accel.device import choose
-from shared.accel.dtype import choose_dtype
 from shared.accel.on_device import DeviceModel
 from shared.accel.pixels import prepare
 from shared.errors import InvalidRequest
 from shared.serving.cache import Cache
 from shared.serving.model import Case, RefusedWeights
-from shared.settings import Limits, ServiceSettings
 
 __all__ = ["Clip", "Embedding", "Features", "Item"]
 
@@ -56,20 +52,7 @@ class Serving:
 class Clip(DeviceModel[Item, Features, Embedding, State]):
     """A CLIP of any size, for texts and pictures mixed in one batch."""
 
-    def __init__(
-        self, device: torch.device, dtype: torch.dtype = torch.float32, *, limits: Limits | None = None
-    ) -> None:
-        """`dtype` is what the towers may run in; `limits` bound the pictures before they are decoded."""
-        super().__init__(device)
-        self.dtype, self.limits = dtype, limits or Limits()
-        self._in_use: Serving | None = None
-
-    @classmethod
-    def factory(cls, settings: ServiceSettings) -> Callable[[], "Clip"]:
-        """What makes empty models for the names of one process. Raises `DeviceUnavailable`."""
-        device = choose(settings.device, settings.threads)
-        dtype = choose_dtype(settings.dtype, device)
-        return lambda: cls(device, dtype, limits=settings.limits)
+    _in_use: Serving | None = None
 
     @property
     def serving(self) -> Serving:

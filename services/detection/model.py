@@ -8,7 +8,7 @@ predict     one run of the network per padded size -> detections of all pictures
 
 import io
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,10 @@ from services.detection.parameters import Ask, Item, Parameters, Wanted, ask
 from services.detection.pictures import Geometry, geometry, normalise, pad, stack_sizes
 from services.detection.results import Found, collect
 from services.detection.weights import State
-from shared.accel.device import choose
-from shared.accel.dtype import choose_dtype
 from shared.accel.on_device import DeviceModel
 from shared.images.decode import decode
 from shared.images.detections import Detections
 from shared.serving.model import Case, RefusedWeights
-from shared.settings import Limits, ServiceSettings
 
 __all__ = ["Detector", "Features", "Item", "Parameters"]
 
@@ -63,20 +60,7 @@ class Serving:
 class Detector(DeviceModel[Item, Features, Detections, State]):
     """A torchvision detector of the Faster R-CNN, Mask R-CNN or SSD family."""
 
-    def __init__(
-        self, device: torch.device, dtype: torch.dtype = torch.float32, *, limits: Limits | None = None
-    ) -> None:
-        """`dtype` is what the network may run in; `limits` bound the pictures before they are decoded."""
-        super().__init__(device)
-        self.dtype, self.limits = dtype, limits or Limits()
-        self._in_use: Serving | None = None
-
-    @classmethod
-    def factory(cls, settings: ServiceSettings) -> Callable[[], "Detector"]:
-        """What makes empty detectors for the models of one process. Raises `DeviceUnavailable`."""
-        device = choose(settings.device, settings.threads)
-        dtype = choose_dtype(settings.dtype, device)
-        return lambda: cls(device, dtype, limits=settings.limits)
+    _in_use: Serving | None = None
 
     @property
     def serving(self) -> Serving:

@@ -7,7 +7,7 @@ predict     new phrases -> text tower; all pictures -> backbone, once; queries x
 """
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,10 @@ from services.owlvit.postprocess import Wanted, select
 from services.owlvit.queries import ImageQuery, Item, Label, Parameters, TextQuery
 from services.owlvit.results import collect
 from services.owlvit.weights import State
-from shared.accel.device import choose
-from shared.accel.dtype import choose_dtype
 from shared.accel.on_device import DeviceModel
 from shared.accel.pixels import normalise
 from shared.images.detections import Detections
 from shared.serving.model import Case, RefusedWeights
-from shared.settings import Limits, ServiceSettings
 
 __all__ = ["ImageQuery", "Item", "Label", "OwlVit", "Parameters", "TextQuery"]
 
@@ -47,20 +44,7 @@ class Serving:
 class OwlVit(DeviceModel[Item, Features, Detections, State]):
     """An open-vocabulary detector of the OWL family."""
 
-    def __init__(
-        self, device: torch.device, dtype: torch.dtype = torch.float32, *, limits: Limits | None = None
-    ) -> None:
-        """`dtype` is what the backbone runs in; `limits` bound the pictures before they are decoded."""
-        super().__init__(device)
-        self.dtype, self.limits = dtype, limits or Limits()
-        self._in_use: Serving | None = None
-
-    @classmethod
-    def factory(cls, settings: ServiceSettings) -> Callable[[], "OwlVit"]:
-        """What makes empty detectors for the models of one process. Raises `DeviceUnavailable`."""
-        device = choose(settings.device, settings.threads)
-        dtype = choose_dtype(settings.dtype, device)
-        return lambda: cls(device, dtype, limits=settings.limits)
+    _in_use: Serving | None = None
 
     @property
     def serving(self) -> Serving:

@@ -1,18 +1,32 @@
-"""What every model on a torch device does alike: memory, warm-up sizes, pulse, and the meaning of errors."""
+"""What all models on a torch device do alike: how they are made, memory, warm-up, pulse, the meaning of errors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Self
 
 import torch
 
+from shared.accel.device import choose
+from shared.accel.dtype import choose_dtype
 from shared.accel.errors import classify
 from shared.serving.model import Features, Item, Model, Result, State
+from shared.settings import Limits, ServiceSettings
 
 
 class DeviceModel(Model[Item, Features, Result, State]):
     """A model whose network runs on a torch device."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(
+        self, device: torch.device, dtype: torch.dtype = torch.float32, *, limits: Limits | None = None
+    ) -> None:
+        """`dtype` is what the network may run in; `limits` bound the pictures before they are decoded."""
+        self.device, self.dtype, self.limits = device, dtype, limits or Limits()
+
+    @classmethod
+    def factory(cls, settings: ServiceSettings) -> Callable[[], Self]:
+        """What makes empty models for the names of one process. Raises `DeviceUnavailable`."""
+        device = choose(settings.device, settings.threads)
+        dtype = choose_dtype(settings.dtype, device)
+        return lambda: cls(device, dtype, limits=settings.limits)
 
     def memory(self) -> Mapping[str, int]:
         """Bytes of the GPU's memory that this process holds; empty on a CPU."""

@@ -90,11 +90,6 @@ class Scheduler:
             self._closed = True
             self._changed.notify()
 
-    def expected_wait(self) -> float:
-        """Seconds until the device would turn to a request that comes now."""
-        with self._changed:
-            return self._wait()
-
     def _wait(self) -> float:
         running = max(0.0, self._busy_until - time.monotonic())
         return running + sum(queue.work_ahead() for queue in self.queues.values())

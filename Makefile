@@ -45,8 +45,9 @@ models: environment ## Train the demo weights again, into build/models (40 minut
 	$(PYTHON) -m services.finetune.demo.owlvit --output build/models --work build/work
 	$(PYTHON) -m services.finetune.demo.clip --output build/models --work build/work
 
-accuracy: environment ## Measure the served demo models on 300 held-out scenes (needs `make run` beside it)
+accuracy: environment ## Measure the served demo models on held-out scenes (needs `make run` beside it)
 	$(PYTHON) -m tests.e2e.accuracy
+	$(PYTHON) -m tests.e2e.open_accuracy
 
 bench: environment ## Compare the gateway and the services with the bare parts (ratios in one run; minutes)
 	$(PYTHON) -m loadtests.bench

@@ -43,7 +43,7 @@ async def detect_open(request: Request) -> Response:
     """
     service = service_of(request)
     deadline = deadline_of(request, service)
-    upload, wish = await read_request(request, service, OpenDetectRequest)
+    upload, wish = await read_request(request, service, OpenDetectRequest, binary=("query_image",))
     name = service.pick(wish.model)
     arguments = (wish, service.settings.limits)
     # Base64 of a large example would stall the other requests.
@@ -93,4 +93,6 @@ def box_of(wish: OpenDetectRequest) -> tuple[float, float, float, float] | None:
 def _example(wish: OpenDetectRequest, limits: Limits) -> ImageQuery | None:
     if wish.query_image is None:
         return None
-    return ImageQuery(read_inline(wish.query_image, "query_image", limits), box_of(wish))
+    sent = wish.query_image  # the picture itself where a form carries it
+    data = sent if isinstance(sent, bytes) else read_inline(sent, "query_image", limits)
+    return ImageQuery(data, box_of(wish))

@@ -62,12 +62,8 @@ class PixelConfig:
 
 def read_pixel_config(path: Path) -> PixelConfig:
     """The image path of a version directory. Raises `RefusedWeights` for one that cannot be followed exactly."""
-    if (path / "preprocessor_config.json").exists():
-        fields = read_json(path / "preprocessor_config.json")
-    else:
-        fields = read_json(path / "processor_config.json").get("image_processor", {})
     try:
-        return _config(_processor(fields))
+        return _config(_processor(_fields(path)))
     except UNBUILDABLE as error:
         raise RefusedWeights("The configuration of the image processor is not valid.") from error
 
@@ -93,6 +89,15 @@ def normalise(batch: Tensor, config: PixelConfig) -> Tensor:
     """`(levels - mean) / std` of uint8 [n, 3, height, width], as float32 on the device of `batch`."""
     mean, std = (torch.tensor(levels, device=batch.device)[:, None, None] for levels in (config.mean, config.std))
     return batch.float().sub_(mean).div_(std)
+
+
+def _fields(path: Path) -> dict[str, Any]:
+    if (path / "preprocessor_config.json").exists():
+        return read_json(path / "preprocessor_config.json")
+    fields = read_json(path / "processor_config.json").get("image_processor")
+    if not isinstance(fields, dict):
+        raise RefusedWeights("processor_config.json has no image_processor: how pictures are prepared is unknown.")
+    return fields
 
 
 def _processor(fields: Mapping[str, Any]) -> Any:

@@ -1,14 +1,15 @@
 """A request body, in any of three kinds, as encoded pictures and the fields that came with them.
 
     image/*, application/octet-stream   the body is the picture; there are no fields
-    multipart/form-data                 parts named like a picture; all others are text and stay strings
+    multipart/form-data                 parts named like a picture; all others are text and stay strings, but those
+                                        that the caller of `read_upload` names `binary` may be bytes
     application/json                    `image`, `images` or `inputs` hold base64; all others are fields as they are
 
 Nothing is decoded here. `image_fields` names each picture as the caller knows it, for errors that come later.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,13 +33,17 @@ class Upload:
     image_fields: tuple[str, ...]
 
 
-def read_upload(content_type: str, body: bytes, limits: Limits) -> Upload:
+def read_upload(content_type: str, body: bytes, limits: Limits, *, binary: Collection[str] = ()) -> Upload:
     """Take `body` apart by its `content_type`; at least one picture is in what comes back.
 
+    Of a form, the fields named in `binary` come as bytes, unless they are plain text.
     Raises `InvalidRequest` (400), `TooLarge` (413) or `UnsupportedMedia` (415).
     """
     kind = content_type.partition(";")[0].strip().lower()
-    upload = _reader(kind)(content_type, body, limits)
+    if kind == "multipart/form-data":
+        upload = _from_multipart(content_type, body, limits, binary=binary)
+    else:
+        upload = _reader(kind)(body, limits)
     if not upload.images:
         raise InvalidRequest(
             "There is no picture in the request. Send one as 'image'.", code="missing_image", param="image"
@@ -46,11 +51,9 @@ def read_upload(content_type: str, body: bytes, limits: Limits) -> Upload:
     return upload
 
 
-def _reader(kind: str) -> Callable[[str, bytes, Limits], Upload]:
+def _reader(kind: str) -> Callable[[bytes, Limits], Upload]:
     if kind == "application/json":
         return _from_json
-    if kind == "multipart/form-data":
-        return _from_multipart
     if kind.startswith("image/") or kind == "application/octet-stream":
         return _from_raw
     raise UnsupportedMedia(
@@ -59,22 +62,22 @@ def _reader(kind: str) -> Callable[[str, bytes, Limits], Upload]:
     )
 
 
-def _from_raw(_: str, body: bytes, __: Limits) -> Upload:
+def _from_raw(body: bytes, _: Limits) -> Upload:
     return Upload((body,), {}, ("image",)) if body else Upload((), {}, ())
 
 
-def _from_multipart(content_type: str, body: bytes, limits: Limits) -> Upload:
+def _from_multipart(content_type: str, body: bytes, limits: Limits, *, binary: Collection[str]) -> Upload:
     parts = multipart.split(content_type, body, limits)
     pictures = [part for part in parts if part.name in PICTURE_PARTS]
     _check_count(len(pictures), "images", limits)
     fields: dict[str, Any] = {}
     for part in parts:
         if part.name not in PICTURE_PARTS:
-            _add(fields, part.name, _text(part))
+            _add(fields, part.name, part.data if part.name in binary and _is_binary(part.data) else _text(part, binary))
     return Upload(tuple(part.data for part in pictures), fields, _numbered([part.name for part in pictures]))
 
 
-def _from_json(_: str, body: bytes, limits: Limits) -> Upload:
+def _from_json(body: bytes, limits: Limits) -> Upload:
     fields = strict_json.loads(body, depth=limits.json_depth)
     if not isinstance(fields, dict):
         raise InvalidRequest('The JSON body must be an object, like {"image": "<base64>"}.')
@@ -107,8 +110,13 @@ def _numbered(names: list[str]) -> tuple[str, ...]:
     return tuple(numbered)
 
 
-def _text(part: multipart.Part) -> str:
-    if len(part.data) > MAX_TEXT_BYTES:
+def _is_binary(data: bytes) -> bool:
+    """Whether these are a picture's own bytes, not base64: a file of any format has some that are not text."""
+    return not data.isascii() or b"\0" in data
+
+
+def _text(part: multipart.Part, binary: Collection[str]) -> str:
+    if len(part.data) > MAX_TEXT_BYTES and part.name not in binary:
         raise TooLarge(
             f"A text field is longer than {MAX_TEXT_BYTES:,} bytes. Shorten it.",
             code="field_too_large",
@@ -125,7 +133,7 @@ def _text(part: multipart.Part) -> str:
     return text
 
 
-def _add(fields: dict[str, Any], name: str, text: str) -> None:
+def _add(fields: dict[str, Any], name: str, text: str | bytes) -> None:
     """One text part is a string; a repeated one is a list, as HTML forms send lists."""
     if name not in fields:
         fields[name] = text

@@ -3,7 +3,8 @@
 body -> pictures and fields (raw, multipart, JSON);  query + fields (+ Hugging Face's `parameters`) -> the schema
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -18,16 +19,21 @@ M = TypeVar("M", bound=BaseModel)
 INLINE_BYTES = 65_536  # a body up to this size is taken apart at once; a longer one would stall the other requests
 
 
-async def read_request(request: Request, service: Service, schema: type[M]) -> tuple[Upload, M]:
-    """The pictures of a request, and its parameters as `schema`. Raises the 4xx errors of both."""
+async def read_request(
+    request: Request, service: Service, schema: type[M], *, binary: Collection[str] = ()
+) -> tuple[Upload, M]:
+    """The pictures of a request, and its parameters as `schema`; see `read_upload` for `binary`.
+
+    Raises the 4xx errors of both.
+    """
     body = await _body(request)
     content_type = request.headers.get("content-type", "")
-    arguments = (content_type, body, service.settings.limits)
+    read = partial(read_upload, content_type, body, service.settings.limits, binary=binary)
     raw = content_type.startswith(("image/", "application/octet-stream"))
     if raw or len(body) <= INLINE_BYTES:
-        upload = read_upload(*arguments)
+        upload = read()
     else:
-        upload = await service.running.pool.run(read_upload, *arguments)
+        upload = await service.running.pool.run(read)
     query = _query(request) if request.scope["query_string"] else {}
     typed = content_type.startswith("application/json") and not query
     return upload, parse(schema, _merge(query, upload.fields), strict=typed)

@@ -6,7 +6,6 @@ Scenes come from a seed that no recipe uses. Figures are COCO's mAP and mAP50, a
 """
 
 import argparse
-import io
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -15,14 +14,12 @@ import httpx
 import numpy as np
 import torch
 from faster_coco_eval.core import mask as coco_mask
-from PIL import Image
 from torchmetrics.detection import MeanAveragePrecision
 
-from services.finetune.demo import render
 from services.finetune.demo.scenes import World, scenes
+from tests.e2e import held_out
+from tests.e2e.held_out import SEED
 
-SEED = 20_261_124  # unseen: the recipes' seeds are in their manifests
-SIDE = 320
 MODELS = ("ssd", "faster-rcnn", "mask-rcnn")
 
 
@@ -45,12 +42,9 @@ def measure(client: httpx.Client, model: str, count: int) -> dict[str, float]:
 def _pictures(count: int) -> Iterator[tuple[bytes, dict[str, Any]]]:
     names = World().shapes
     for scene in scenes(World(), seed=SEED, count=count):
-        buffer = io.BytesIO()
-        Image.fromarray(render.picture(scene, SIDE)).save(buffer, "PNG")
-        masks = render.masks(render.instances(scene, SIDE), len(scene.things))
-        boxes = torch.from_numpy(render.boxes(masks)).float()
         labels = torch.tensor([names.index(thing.shape) + 1 for thing in scene.things])
-        yield buffer.getvalue(), {"boxes": boxes, "labels": labels, "masks": masks}
+        true = {"boxes": held_out.boxes(scene), "labels": labels, "masks": held_out.masks(scene)}
+        yield held_out.picture(scene), true
 
 
 def _tensors(found: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

@@ -1,7 +1,6 @@
 """Everything that a request to CLIP can get wrong, each with its own 4xx, through the gateway; the service lives on."""
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,13 +10,13 @@ import pytest
 
 from tests.e2e import pictures
 from tests.e2e.conftest import House
+from tests.e2e.refusals import check
 
 PNG = pictures.encoded("PNG")
 URI = f"data:image/png;base64,{pictures.text(PNG)}"
 JSON = {"content-type": "application/json"}
 RAW = {"content-type": "image/png"}
 FORM = {"content-type": "multipart/form-data; boundary=xyz"}
-LEAK = re.compile(r"0x[0-9a-f]{6,}|Traceback|(/\w+){4,}/|site-packages|PIL|pydantic|torch|BytesIO|\.py\b")
 EMBED, CLASSIFY, COMPARE = "/v1/embeddings", "/v1/classify", "/v1/similarity"
 
 
@@ -200,13 +199,7 @@ def test_the_table_is_long_enough() -> None:
 @pytest.mark.parametrize("bad", TABLE, ids=lambda bad: bad.name)
 def test_clip_refuses_it_alone_with_a_sentence(house: House, bad: Bad) -> None:
     answer = house.client.request(bad.method, bad.path, content=bad.content, headers=bad.headers)
-    assert answer.status_code == bad.status, answer.text
-    error = answer.json()["error"]
-    assert error["code"] in bad.code.split("|"), error
-    if bad.param is not None:
-        assert error["param"] == bad.param, error
-    assert answer.headers["x-request-id"] == answer.json()["request_id"]
-    assert error["message"].endswith(".") and not LEAK.search(answer.text)
+    check(answer, status=bad.status, code=bad.code, param=bad.param)
 
 
 def test_clip_lives_on(house: House) -> None:

@@ -1,9 +1,10 @@
 """Detection by example: show one thing, find its like in another picture, and how often that succeeds."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count, islice
+from itertools import islice
 from random import Random
 
 import numpy as np
@@ -31,26 +32,26 @@ def cut_out(pixels: Pixels, thing: Thing, margin: float) -> Pixels:
 
 
 @torch.inference_mode()
-def accuracy(model: OwlViTForObjectDetection, *, seed: int, trials: int) -> float:
-    """Share of trials in which the best box of Hugging Face's `image_guided_detection` is right (IoU of a half).
+def accuracy(model: OwlViTForObjectDetection, *, seed: int, count: int) -> float:
+    """Share of `count` trials in which the best box of Hugging Face's `image_guided_detection` is right (IoU of .5).
 
     The query is cut out of one picture, the target shows two to six things of which one alone is of that pair.
     """
     right = 0
-    for target, thing, query in islice(_trials(seed), trials):
+    for target, thing, query in islice(trials(seed), count):
         found = model.image_guided_detection(
             pixel_values=normalised(square(target))[None], query_pixel_values=normalised(query)[None]
         )
         best = found.target_pred_boxes[0, found.logits[0, :, 0].argmax()]
         overlap = box_iou(box_convert(best[None], "cxcywh", "xyxy"), torch.tensor([thing.box]))
         right += overlap.item() >= 0.5
-    return right / trials
+    return right / count
 
 
-def _trials(seed: int) -> Iterator[tuple[Scene, Thing, Pixels]]:
-    """Target scene, the thing in it that is meant, and the query picture."""
+def trials(seed: int) -> Iterator[tuple[Scene, Thing, Pixels]]:
+    """Without end: target scene, the thing in it that is meant, and the query picture [h, w, 3] of the model's size."""
     rng, several = Random(f"{seed}/one shot"), replace(WHOLE, things=(2, 6))
-    for index in count():
+    for index in itertools.count():
         target = draw([several], seed=seed, index=index)
         pairs = Counter((thing.colour, thing.shape) for thing in target.things)
         single = [thing for thing in target.things if pairs[thing.colour, thing.shape] == 1]

@@ -65,7 +65,7 @@ def evaluate(model: OwlViTForObjectDetection, processor: OwlViTProcessor, recipe
     """All figures of the manifest."""
     seed = release.HELD_OUT_SEED
     metrics = owlvit_metrics.evaluate(model, processor, seed=seed, scenes=recipe.scenes)
-    return metrics | {"one_shot_accuracy": one_shot.accuracy(model, seed=seed, trials=recipe.trials)}
+    return metrics | {"one_shot_accuracy": one_shot.accuracy(model, seed=seed, count=recipe.trials)}
 
 
 def card(recipe: Recipe, metrics: Mapping[str, float], *, seconds: float) -> Card:

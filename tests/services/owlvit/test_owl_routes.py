@@ -114,6 +114,9 @@ def test_an_example_and_a_box_in_the_picture_are_queries_too(client: httpx.Clien
         objects = found(client, threshold=0, max_detections=300, **fields)
         assert [o["score"] for o in objects] == pytest.approx([o.score for o in expected.items], abs=1e-4)
         assert {o["label"] for o in objects} == {"query"}
+        files = {"image": FILES[0], "query_image": example}
+        form = {name: str(value)[1:-1] for name, value in fields.items() if name == "query_box"}
+        assert client.post(f"{PATH}?threshold=0&max_detections=300", files=files, data=form).json()["data"] == objects
     own = client.post(f"{PATH}?query_box=10,10,60,50&threshold=0", content=FILES[0], headers=RAW)
     assert own.json()["data"] == found(client, query_image=text(FILES[0]), query_box=[*box], threshold=0)
 

@@ -181,3 +181,9 @@ def test_what_cannot_be_followed_exactly_is_refused(wrong: dict[str, Any], tmp_p
     )
     with pytest.raises(RefusedWeights):
         read_pixel_config(tmp_path)
+
+
+def test_a_processor_without_an_image_processor_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "processor_config.json").write_text(json.dumps({"processor_class": "CLIPProcessor"}))
+    with pytest.raises(RefusedWeights, match="image_processor"):
+        read_pixel_config(tmp_path)

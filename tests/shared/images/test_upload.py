@@ -66,6 +66,13 @@ def test_multipart_text_stays_text_and_a_repeated_field_is_a_list() -> None:
     assert upload.fields == {**fields, "labels": ["cat", "dog", "cow"]}
 
 
+def test_multipart_fields_that_may_be_binary_come_as_bytes_or_as_text_of_any_length() -> None:
+    long = TEXT * 1000
+    body = form(part("image", PICTURE), part("example", PICTURE), part("other", long.encode()))
+    assert read_upload(FORM, body, LIMITS, binary=("example", "other")).fields == {"example": PICTURE, "other": long}
+    assert refused(FORM, form(part("image", PICTURE), part("example", PICTURE))).param == "example"
+
+
 def test_multipart_writes_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)

@@ -108,7 +108,7 @@ def test_the_shipped_owlvit_finds_pairs_in_fresh_scenes_that_it_never_saw_or_rea
 
 def test_the_shipped_owlvit_finds_the_like_of_one_thing(shipped: dict[str, Version]) -> None:
     model, _ = owlvit.load(shipped["owlvit"].path)
-    assert one_shot.accuracy(model, seed=SEED, trials=20) >= 0.85
+    assert one_shot.accuracy(model, seed=SEED, count=20) >= 0.85
 
 
 def test_the_shipped_owlvit_answers_its_golden_cases(shipped: dict[str, Version]) -> None:

@@ -1,0 +1,1 @@
+"""LLaVA chat: pictures and text in, text out, token by token."""

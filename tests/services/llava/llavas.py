@@ -1,0 +1,94 @@
+"""Small random LLaVAs with the architecture of LLaVA-1.5, and what transformers says with them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+
+from services.llava.blocks import Blocks
+from services.llava.memory import Memory
+from services.llava.network import Network
+from services.llava.prompt import Prompt, Span
+from services.llava.runner import Runner
+from services.llava.scheduler import Scheduler
+from services.llava.speaker import Speaker
+from services.llava.tower import Tower
+from shared.accel.pixels import PixelConfig, normalise
+
+IMAGE, END = 3, 2
+CPU = torch.device("cpu")
+
+
+def llava(*, side: int = 32, patch: int = 8, shared: int = 4, seed: int = 0, vocabulary: int = 96) -> Any:
+    """Random weights, large enough for answers that differ; `shared` heads of keys for four of queries."""
+    torch.manual_seed(seed)
+    vision = CLIPVisionConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4, image_size=side,
+        patch_size=patch, projection_dim=32,
+    )  # fmt: skip
+    text = LlamaConfig(
+        hidden_size=48, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=shared,
+        vocab_size=vocabulary, max_position_embeddings=4096, pad_token_id=0, bos_token_id=1, eos_token_id=END,
+    )  # fmt: skip
+    config: Any = LlavaConfig(
+        vision_config=vision, text_config=text, image_token_index=IMAGE, image_seq_length=(side // patch) ** 2,
+        vision_feature_layer=-2,
+    )  # fmt: skip
+    model: Any = LlavaForConditionalGeneration(config)
+    model.eval()
+    model.generation_config.update(pad_token_id=0, bos_token_id=1, eos_token_id=END)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 0.6 / parameter.shape[-1] ** 0.5 if parameter.shape[0] != vocabulary else 0.5)
+    return model
+
+
+def pixel_config(side: int = 32) -> PixelConfig:
+    """0 to 255 brought to about -1 to 1."""
+    return PixelConfig((side, side), None, InterpolationMode.BICUBIC, False, (127.5,) * 3, (64.0,) * 3)
+
+
+def picture(number: int, side: int = 32) -> Tensor:
+    """uint8 `[3, side, side]`."""
+    return torch.randint(256, (3, side, side), generator=torch.Generator().manual_seed(number), dtype=torch.uint8)
+
+
+def speaker(model: Any, *, blocks: int = 200, rows: int = 16, budget: int = 64, side: int = 32) -> Speaker:
+    """The engine around `model`, on the CPU."""
+    tower = Tower(model, pixel_config(side), device=CPU, keep=10**7)
+    memory = Memory(model.config.text_config, blocks=blocks, device=CPU, dtype=torch.float32)
+    runner = Runner(Network(model, context=blocks * 16), memory, tower)
+    scheduler = Scheduler(Blocks(blocks), rows=rows, budget=budget, seen=tower.knows)
+    return Speaker(scheduler, runner, judge=lambda error: error, fatal=SystemExit)
+
+
+def prompt(parts: list[list[int] | int], *, patches: int = 16, side: int = 32) -> Prompt:
+    """Lists are tokens, numbers are pictures."""
+    tokens: list[int] = []
+    spans, pixels = [], {}
+    for part in parts:
+        if isinstance(part, int):
+            digest = part.to_bytes(4, "big")
+            spans.append(Span(len(tokens), patches, digest))
+            pixels[digest] = picture(part, side)
+            tokens += [IMAGE] * patches
+        else:
+            tokens += part
+    return Prompt(tuple(tokens), tuple(spans), pixels)
+
+
+@torch.inference_mode()
+def generated(model: Any, asked: Prompt, limit: int) -> list[int]:
+    """What transformers' own `generate` answers, greedily."""
+    pixels = torch.stack([asked.pixels[span.digest] for span in asked.spans]) if asked.spans else None
+    side = model.config.vision_config.image_size
+    inputs = {} if pixels is None else {"pixel_values": normalise(pixels, pixel_config(side))}
+    ids = torch.tensor([asked.tokens])
+    output = model.generate(
+        input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit, do_sample=False, **inputs
+    )
+    answer: list[int] = output[0, len(asked.tokens) :].tolist()
+    return answer

@@ -1,8 +1,8 @@
-"""`python -m loadtests.bare`: a bare torchvision detector, the most that a service around it could give.
+"""`python -m loadtests.bare PIPELINE`: a network without a service, the most that one around it could give.
 
-decoded pictures -> model([picture]) in a loop, one thread -> one JSON line per round: pictures, seconds
+JPEGs -> pipeline(batch) in a loop -> one JSON line per round: pictures, seconds, median seconds of a batch
 
-A round is asked for by a line on standard input with its length in seconds; `--seconds` asks for a single one.
+A round is asked for by a JSON line on standard input with the fields of `Round`; `--seconds` asks for a single one.
 """
 
 import argparse
@@ -10,54 +10,65 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import torch
-from torch import Tensor, nn
-from torchvision.models import detection
 
-from loadtests.pictures import decoded, photograph
-
-PICTURES = 4
+from loadtests.pictures import photographs
+from loadtests.pipelines import PRETRAINED, Pipeline, detector
 
 
-def build(architecture: str, threshold: float = 0.0) -> nn.Module:
-    """A full-size detector with random weights; `threshold` is its own lowest score, so that it drops what we drop."""
-    torch.manual_seed(0)
-    name = "score_thresh" if architecture.startswith("ssd") else "box_score_thresh"
-    make = getattr(detection, architecture)
-    model: nn.Module = make(weights=None, weights_backbone=None, **({name: threshold} if threshold else {}))
-    return model.eval()
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What to run: for how long, how many pictures at a time, with how many threads in each of torch's operators."""
+
+    seconds: float
+    batch: int = 1
+    threads: int = 1
+    pipeline: str | None = None  # the first unless named
+
+    def of(self, pipelines: Mapping[str, Pipeline], pictures: Iterator[bytes]) -> dict[str, float]:
+        """Run it; at least one batch."""
+        torch.set_num_threads(self.threads)
+        pipeline = pipelines[self.pipeline or next(iter(pipelines))]
+        times = list(self._times(pipeline, pictures))
+        return {"pictures": self.batch * len(times), "seconds": sum(times), "median": median(times)}
+
+    def _times(self, pipeline: Pipeline, pictures: Iterator[bytes]) -> Iterator[float]:
+        until = time.monotonic() + self.seconds
+        while True:
+            began = time.monotonic()
+            with torch.inference_mode():
+                pipeline(list(itertools.islice(pictures, self.batch)))
+            ended = time.monotonic()
+            yield ended - began
+            if ended >= until:
+                return
 
 
-def run(model: nn.Module, pictures: Iterable[Tensor], seconds: float) -> tuple[int, float]:
-    """Pictures and seconds of one round; at least one picture."""
-    began = time.monotonic()
-    with torch.inference_mode():
-        for count, picture in enumerate(pictures, start=1):
-            model([picture])
-            if time.monotonic() - began >= seconds:
-                return count, time.monotonic() - began
-    raise ValueError("there were no pictures")
-
-
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Answer a line per round until standard input ends."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.bare", description=__doc__)
-    parser.add_argument("--architecture", required=True, help="a constructor of torchvision.models.detection")
-    parser.add_argument("--weights", type=Path, help="a state dict; random weights otherwise")
-    parser.add_argument("--threshold", type=float, default=0.9, help="lowest score of a detection")
-    parser.add_argument("--seconds", type=float, help="run one round of this length and end")
-    arguments = parser.parse_args()
+    parser = argparse.ArgumentParser(prog="python -m loadtests.bare", description=__doc__.split("\n\n")[0])
+    names = f"{', '.join(PRETRAINED)}, or a constructor of torchvision.models.detection"
+    parser.add_argument("pipelines", metavar="PIPELINE", nargs="+", help=names)
+    parser.add_argument("--weights", type=Path, help="a Hugging Face directory, or torchvision's state dict")
+    parser.add_argument("--seconds", type=float, help="run one round of this length, a picture at a time, and end")
+    arguments = parser.parse_args(argv)
+    weights: Path | None = arguments.weights
+    if weights is None and PRETRAINED.keys() & set(arguments.pipelines):
+        parser.error(f"{', '.join(PRETRAINED)} need --weights")
     torch.set_num_threads(1)
-    model = build(arguments.architecture, arguments.threshold)
-    if arguments.weights:
-        model.load_state_dict(torch.load(arguments.weights, weights_only=True))
-    pictures = itertools.cycle([torch.from_numpy(decoded(photograph(seed))) for seed in range(PICTURES)])
-    for wanted in [arguments.seconds] if arguments.seconds else sys.stdin:
-        count, seconds = run(model, pictures, float(wanted))
-        print(json.dumps({"pictures": count, "seconds": seconds}), flush=True)
+    pipelines = {name: _load(name, weights) for name in arguments.pipelines}
+    pictures = itertools.cycle(photographs())
+    for wanted in [json.dumps({"seconds": arguments.seconds})] if arguments.seconds else sys.stdin:
+        print(json.dumps(Round(**json.loads(wanted)).of(pipelines, pictures)), flush=True)
+
+
+def _load(name: str, weights: Path | None) -> Pipeline:
+    return PRETRAINED[name](weights) if weights and name in PRETRAINED else detector(name, weights)
 
 
 if __name__ == "__main__":

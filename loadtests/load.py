@@ -8,6 +8,8 @@ import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
+from typing import NamedTuple
 
 import aiohttp
 
@@ -22,6 +24,14 @@ class WrongAnswer(Exception):
     """A service answered with an error, or with another number than the one that was sent."""
 
 
+class Round(NamedTuple):
+    """What one round gave: answered requests, wall seconds with the last stragglers, and what each client waited."""
+
+    answered: int
+    seconds: float
+    waits: Sequence[float]
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What the clients send, and for how long; bodies are sent in turn."""
@@ -29,44 +39,50 @@ class Load:
     clients: int
     seconds: float
     bodies: Sequence[bytes] = (NUMBER,)
+    path: str = "/v1/detect"
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=lambda: PLAIN)
     answer: bytes | None = b"42"  # None: any answer with status 200
 
-    def on(self, url: str) -> tuple[int, float]:
-        """Answered requests and wall seconds of one round, the last stragglers included. Raises `WrongAnswer`."""
-        return asyncio.run(self._run(f"{url}/v1/detect{self.query}"))
+    def on(self, url: str) -> Round:
+        """One round. Raises `WrongAnswer`."""
+        return asyncio.run(self._run(f"{url}{self.path}{self.query}"))
 
-    async def _run(self, url: str) -> tuple[int, float]:
+    async def _run(self, url: str) -> Round:
         bodies = itertools.cycle(self.bodies)
         began = time.monotonic()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
             clients = (self._client(session, url, bodies, began + self.seconds) for _ in range(self.clients))
-            counts = await asyncio.gather(*clients)
-        return sum(counts), time.monotonic() - began
+            waits = list(itertools.chain.from_iterable(await asyncio.gather(*clients)))
+        return Round(len(waits), time.monotonic() - began, waits)
 
     async def _client(
         self, session: aiohttp.ClientSession, url: str, bodies: "itertools.cycle[bytes]", until: float
-    ) -> int:
-        count = 0
-        while time.monotonic() < until:
+    ) -> list[float]:
+        waits = []
+        while (began := time.monotonic()) < until:
             async with session.post(url, data=next(bodies), headers=self.headers) as response:
                 answer = await response.read()
             if response.status != 200 or self.answer not in {None, answer}:
                 raise WrongAnswer(f"{url} answered {response.status}: {answer[:300].decode(errors='replace')}")
-            count += 1
-        return count
+            waits.append(time.monotonic() - began)
+        return waits
 
 
 def rate(child: Child, load: Load) -> Callable[[], float]:
     """A measurement: requests per second that `child` answers."""
 
     def measure() -> float:
-        count, seconds = load.on(child.url)
-        return count / seconds
+        done = load.on(child.url)
+        return done.answered / done.seconds
 
     return measure
+
+
+def median_ms(child: Child, load: Load) -> Callable[[], float]:
+    """A measurement: milliseconds that half of all requests wait at most."""
+    return lambda: median(load.on(child.url).waits) * 1000
 
 
 def cpu_ms(child: Child, load: Load) -> Callable[[], float]:
@@ -75,7 +91,7 @@ def cpu_ms(child: Child, load: Load) -> Callable[[], float]:
     def measure() -> float:
         url = child.url
         before = child.cpu
-        count, _ = load.on(url)
-        return (child.cpu - before) * 1000 / count
+        done = load.on(url)
+        return (child.cpu - before) * 1000 / done.answered
 
     return measure

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +30,12 @@ class ChildFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running process, the file that its output goes to, and the port that it was told to use, if any."""
+    """A running process, the file that its output goes to, and the ports that it was told to use, if any."""
 
     process: "subprocess.Popen[bytes]"
     output: Path
     port: int = 0
+    management_port: int = 0
 
     @property
     def cpu(self) -> float:
@@ -44,6 +46,12 @@ class Child:
     def url(self) -> str:
         """The address of its data port."""
         return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str) -> bytes:
+        """What its management port answers at `path`."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.management_port}{path}", timeout=5) as response:
+            body: bytes = response.read()
+        return body
 
     def ready(self) -> bool:
         """Whether it takes requests now."""
@@ -99,7 +107,7 @@ def started(command: list[str], output: Path, settings: Mapping[str, object]) ->
             stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
-        yield Child(process, output, int(str(settings.get("port", 0))))
+        yield Child(process, output, *(int(str(settings.get(name, 0))) for name in ("port", "management_port")))
     finally:
         end(process)
 
@@ -110,11 +118,15 @@ def working(command: list[str]) -> Iterator[Worker]:
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment({}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    with process:
-        try:
-            yield Worker(process)
-        finally:
-            end(process)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield Worker(process)
+    finally:
+        end(process)
+        process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):  # it left a line unread, which its caller knows by now
+            process.stdin.close()
 
 
 def end(process: "subprocess.Popen[Any]") -> None:
@@ -154,10 +166,15 @@ class Bench:
 
     def start(self, module: str, *arguments: str, **settings: object) -> Child:
         """`python -m module`, ready to answer."""
-        own = {"state": self.folder / "state", "port": free_ports(1)[0], "management_port": 0, "drain_delay_s": 0}
-        child = self.run([sys.executable, "-m", module, *arguments], **own | settings)
+        child = self.launch(module, *arguments, **settings)
         child.wait(child.ready)
         return child
+
+    def launch(self, module: str, *arguments: str, **settings: object) -> Child:
+        """`python -m module`, which is still starting."""
+        port, management_port = free_ports(2)
+        own = {"state": self.folder / "state", "port": port, "management_port": management_port, "drain_delay_s": 0}
+        return self.run([sys.executable, "-m", module, *arguments], **own | settings)
 
     def work(self, module: str, *arguments: str) -> Worker:
         """`python -m module` as a worker."""

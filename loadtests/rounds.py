@@ -20,3 +20,8 @@ def interleave(contenders: Mapping[str, Callable[[], float]], rounds: int) -> di
 def ratios(values: Sequence[float], references: Sequence[float]) -> list[float]:
     """Each value over the reference of its own round."""
     return [value / reference for value, reference in zip(values, references, strict=True)]
+
+
+def differences(values: Sequence[float], references: Sequence[float]) -> list[float]:
+    """Each value less the reference of its own round."""
+    return [value - reference for value, reference in zip(values, references, strict=True)]

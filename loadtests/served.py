@@ -40,4 +40,4 @@ def _compare(bench: Bench, network: Network, *, dtype: str) -> dict[str, list[fl
     seconds = bench.seconds(network.seconds)
     service = full_size.serve(bench, network, dtype=dtype)
     served = rate(service, full_size.load(clients=network.clients, seconds=seconds))
-    return interleave({"served": served, "bare": full_size.bare(bench, network, seconds)}, bench.rounds)
+    return interleave({"served": served, "bare": full_size.bare(bench, network).rate(seconds)}, bench.rounds)

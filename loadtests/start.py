@@ -3,11 +3,11 @@
 import time
 from collections.abc import Iterator
 
-from loadtests.full_size import OCELLI
+from loadtests.house import OCELLI
 from loadtests.processes import ROOT, Bench, free_ports, started
 from loadtests.report import Figure, Goal
 
-SERVICES = ("detection",)  # behind the gateway; each with shipped models
+SERVICES = ("detection", "clip", "owlvit")  # behind the gateway; each with shipped models
 NAME, GOAL = "ocelli up, second run, to ready", Goal(30, most=True)
 
 

@@ -16,7 +16,7 @@ from loadtests.machine import TICKS, Others, cpu_of, machine_seconds, process_se
 from loadtests.pictures import decoded, photograph
 from loadtests.processes import Bench, ChildFailed, environment
 from loadtests.report import Figure, Goal, Report, Section
-from loadtests.rounds import interleave, ratios
+from loadtests.rounds import differences, interleave, ratios
 
 
 def test_the_cpu_time_of_a_process_is_found_behind_a_name_with_spaces_and_parentheses() -> None:
@@ -55,8 +55,9 @@ def test_contenders_take_turns_and_every_other_round_runs_backwards() -> None:
     assert values == {"a": [3.0, 6.0], "b": [4.0, 5.0]}
 
 
-def test_a_ratio_compares_within_a_round() -> None:
+def test_a_ratio_and_a_difference_compare_within_a_round() -> None:
     assert ratios([1, 20], [2, 10]) == [0.5, 2]
+    assert differences([1, 20], [2, 10]) == [-1, 10]
 
 
 @pytest.mark.parametrize(
@@ -99,10 +100,17 @@ def test_a_process_that_cannot_start_ends_the_run_with_its_own_words(tmp_path: P
         Bench(tmp_path, stack, rounds=1, quick=True).start("services.gateway", retry_share=7)
 
 
+def test_a_worker_that_has_ended_ends_the_run(tmp_path: Path) -> None:
+    with ExitStack() as stack, pytest.raises(ChildFailed, match="no answer"):
+        Bench(tmp_path, stack, rounds=1, quick=True).work("loadtests.machine").ask("a line that nobody reads")
+
+
 def test_a_wrong_answer_ends_the_run(tmp_path: Path) -> None:
     with ExitStack() as stack:
         floor = Bench(tmp_path, stack, rounds=1, quick=True).start("loadtests.floor")
-        assert Load(clients=2, seconds=0.05, bodies=[NUMBER]).on(floor.url)[0] >= 2
+        done = Load(clients=2, seconds=0.05, bodies=[NUMBER]).on(floor.url)
+        assert done.answered == len(done.waits) >= 2
+        assert 0 < max(done.waits) <= done.seconds
         with pytest.raises(WrongAnswer, match="200: 42"):
             Load(clients=2, seconds=0.05, answer=b"43").on(floor.url)
 

@@ -6,7 +6,7 @@ screen the names -> choose the family by model_type -> stage settings, vocabular
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,15 @@ class Family:
     name           of the service, and of its default model
     architectures  the class that is built for each `model_type`; never one that a file names
     reads_highest  whether the text tower looks for the end of a text at its highest id, whatever config.json says
+    goes_on        whether texts are begun and never ended, as a language model reads them
+    renames        what older checkpoints call the beginnings of tensor names
     """
 
     name: str
     architectures: Mapping[str, type[PreTrainedModel]]
     reads_highest: bool = False
+    goes_on: bool = False
+    renames: Mapping[str, str] = field(default_factory=dict)
 
 
 def import_pretrained(
@@ -86,22 +90,24 @@ def _choose(families: Sequence[Family], source: Path, *, model: str) -> Family:
 
 def _read(staged: Path, family: Family) -> Pretrained:
     """The network of a staged directory, whose processor and tokenizer are its own."""
-    pretrained = read_pretrained(staged, architectures=family.architectures)
+    pretrained = read_pretrained(staged, architectures=family.architectures, renames=family.renames)
     config: Any = pretrained.config
     pixels, tokenizer = read_pixel_config(staged), read_tokenizer(staged)
     side = config.vision_config.image_size
     if pixels.shape != (side, side):
         made = " x ".join(map(str, pixels.shape))
         raise RefusedWeights(f"The image processor makes {made} pixels; {CONFIG} tells of {side} x {side}.")
-    _check_tokenizer(tokenizer, config.text_config, reads_highest=family.reads_highest)
+    _check_tokenizer(tokenizer, config.text_config, family)
     return pretrained
 
 
-def _check_tokenizer(tokenizer: Tokenizer, text: Any, *, reads_highest: bool) -> None:
+def _check_tokenizer(tokenizer: Tokenizer, text: Any, family: Family) -> None:
     if tokenizer.size > text.vocab_size:
         raise RefusedWeights(f"The tokenizer has {tokenizer.size} ids; {CONFIG} tells of {text.vocab_size}.")
     ids = tokenizer.ids("a")
     begin, end = ids[:1], ids[-1:]
+    if family.goes_on:
+        return
     if text.eos_token_id == STALE_END:
         named = (begin, (text.vocab_size - 1,))
     else:
@@ -111,7 +117,7 @@ def _check_tokenizer(tokenizer: Tokenizer, text: Any, *, reads_highest: bool) ->
             f"The tokenizer puts a text between {_ids(begin, end)}; {CONFIG} tells of {_ids(*named)}. It is that of "
             "another checkpoint."
         )
-    if reads_highest and end != (tokenizer.size - 1,):
+    if family.reads_highest and end != (tokenizer.size - 1,):
         raise RefusedWeights("The tokenizer has ids above its end of a text, where this network looks for the end.")
 
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -49,8 +50,12 @@ class Pretrained:
     fields: Mapping[str, Any]
 
 
-def read_pretrained(path: Path, *, architectures: Mapping[str, type[PreTrainedModel]]) -> Pretrained:
+def read_pretrained(
+    path: Path, *, architectures: Mapping[str, type[PreTrainedModel]], renames: Mapping[str, str] = MappingProxyType({})
+) -> Pretrained:
     """Read a version directory as the class that `architectures` gives for its `model_type`.
+
+    `renames` tells what older checkpoints call the beginnings of tensor names, the first that fits counts.
 
     Raises `RefusedWeights` unless the tensors are the architecture's by name and shape and all finite.
     """
@@ -62,7 +67,7 @@ def read_pretrained(path: Path, *, architectures: Mapping[str, type[PreTrainedMo
     if _asks_for_code(fields):
         raise RefusedWeights("config.json names code of its own (auto_map), which is never run. Remove the entry.")
     config = _config(architecture, fields)
-    tensors = _tensors(path)
+    tensors = _tied(architecture, config, {_named(name, renames): value for name, value in _tensors(path).items()})
     _check(tensors, _build(architecture, config, "meta").state_dict())
     module = _build(architecture, config, "cpu")
     module.load_state_dict(tensors, assign=True)
@@ -111,6 +116,21 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         for key, tensor in read_state(path / name).items():
             tensors[key] = tensor.float() if tensor.is_floating_point() else tensor
     return {name: tensor for name, tensor in tensors.items() if not name.endswith(COUNTERS)}
+
+
+def _named(name: str, renames: Mapping[str, str]) -> str:
+    old = next((old for old in renames if name.startswith(old)), None)
+    return name if old is None else renames[old] + name.removeprefix(old)
+
+
+def _tied(architecture: type[PreTrainedModel], config: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, with those that a checkpoint leaves out since they are others of its own."""
+    keys = architecture._tied_weights_keys
+    if getattr(config, "tie_word_embeddings", False) and isinstance(keys, dict):
+        for name, source in keys.items():
+            if source in tensors:
+                tensors.setdefault(name, tensors[source])
+    return tensors
 
 
 def _shards(path: Path) -> list[str]:

@@ -8,14 +8,15 @@
                      -> resolve      back to each waiting route         too late     -> 504
     take_over()      -> read (CPU thread) -> adopt (device thread, between two batches) -> serve, or back to the old
 
-A place is reserved before anything is decoded, so that a refusal costs next to nothing. A streaming model's life
-(admit, then step by step) is a loop of its own beside this one and shares the scheduler and the device thread.
+A place is reserved before anything is decoded, so that a refusal costs next to nothing. Answers that come piece by
+piece live in `stream.py`; their steps are jobs of this loop.
 """
 
 import asyncio
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ from shared.serving.metrics import REQUESTS
 from shared.serving.model import DeviceLost, Identity
 from shared.serving.pool import Pool
 from shared.serving.scheduler import Scheduler
+from shared.serving.stream import Stream, StreamLane
 from shared.serving.takeover import adopt
 from shared.serving.ticket import Ticket
 
@@ -88,6 +90,22 @@ class Engine:
         except* OcelliError as errors:
             raise next(iter(_leaves(errors))) from None
         return [task.result() for task in tasks]
+
+    @contextlib.asynccontextmanager
+    async def open(self, name: str, item: Any, *, deadline: float) -> AsyncIterator[Stream]:
+        """The answer to one item, piece by piece, until the caller leaves the context. Raises as `infer` does."""
+        lane = self.lane(name)
+        assert isinstance(lane, StreamLane)
+        with lane.in_flight.track_inprogress():
+            self.scheduler.reserve(lane.queue, deadline)
+            stream = Stream(deadline, self._loop)
+            self.pool.submit(lane.begin, item, stream, self.scheduler, self._loop)
+            try:
+                yield stream
+            finally:
+                outcome = stream.outcome
+                stream.leave()
+                REQUESTS.labels(self.service, name, "ok" if outcome is None else _outcome(outcome)).inc()
 
     def lane(self, name: str) -> Lane:
         """The lane of a served model. Raises `ModelNotFound`, and `Unavailable` before its first weights serve."""

@@ -5,9 +5,13 @@ its value from a request: routes are the declared ones, methods and outcomes com
 """
 
 import platform
+from collections.abc import Iterator, Mapping
 from functools import cache
+from types import MappingProxyType
 
-from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import Counter, Gauge, Histogram, Metric, disable_created_metrics
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 import shared
 
@@ -16,6 +20,9 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 120)
 STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 LOAD_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+FIRST_BUCKETS = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2, 2.5, 5, 7.5, 10, 20, 40)
+GAP_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5)
 
 HTTP_SECONDS = Histogram(
     "http_server_request_duration_seconds",
@@ -63,6 +70,26 @@ CACHE_REQUESTS = Counter(
     "ocelli_cache_requests", "Look-ups in a cache by outcome: hit, miss.", ["model", "cache", "outcome"]
 )
 
+# Answers that come token by token; the names after `ocelli_` are vLLM's, see `TokenAliases`.
+FIRST_TOKEN_SECONDS = Histogram(
+    "ocelli_time_to_first_token_seconds", "From the request to its first token.", ["model"], buckets=FIRST_BUCKETS
+)
+INTER_TOKEN_SECONDS = Histogram(
+    "ocelli_inter_token_latency_seconds", "Between two tokens of one request.", ["model"], buckets=GAP_BUCKETS
+)
+STREAM_SECONDS = Histogram(
+    "ocelli_e2e_request_latency_seconds", "From the request to its last token.", ["model"], buckets=HTTP_BUCKETS
+)
+PROMPT_TOKENS = Counter("ocelli_prompt_tokens", "Tokens of prompts, those of pictures included.", ["model"])
+GENERATION_TOKENS = Counter("ocelli_generation_tokens", "Tokens of answers.", ["model"])
+ANSWERS = Counter("ocelli_request_success", "Complete answers by reason: stop, length.", ["model", "finished_reason"])
+RUNNING = Gauge("ocelli_num_requests_running", "Answers that a step computes.", ["model"])
+WAITING = Gauge("ocelli_num_requests_waiting", "Answers that wait for a place in the step or in memory.", ["model"])
+KV_USAGE = Gauge("ocelli_kv_cache_usage_ratio", "Share of the memory for keys and values in use, 0 to 1.", ["model"])
+PREEMPTIONS = Counter("ocelli_num_preemptions", "Answers set back since memory was short.", ["model"])
+PREFIX_QUERIES = Counter("ocelli_prefix_cache_queries", "Tokens of prompts that were looked up in memory.", ["model"])
+PREFIX_HITS = Counter("ocelli_prefix_cache_hits", "Tokens of prompts that were found in memory.", ["model"])
+
 MODEL_INFO = Gauge("ocelli_model_info", "1 for the weights in use.", ["model", "version", "digest", "dtype", "device"])
 MODEL_LOADED = Gauge("ocelli_model_loaded_timestamp_seconds", "When the weights in use were taken over.", ["model"])
 MODEL_LOAD_SECONDS = Histogram(
@@ -94,3 +121,35 @@ GPU_RESERVED = Gauge("ocelli_gpu_memory_reserved_bytes", "Device memory held by 
 def describe_build(service: str, torch_version: str = "") -> None:
     """Publish which code this process runs; processes without torch leave its version empty."""
     BUILD_INFO.labels(service, shared.__version__, platform.python_version(), torch_version).set(1)
+
+
+class TokenAliases(Collector):
+    """The metrics of token streams once more under vLLM's names, for dashboards and autoscalers made for it."""
+
+    NAMES: Mapping[str, Counter | Gauge | Histogram] = MappingProxyType(
+        {
+            "vllm:num_requests_running": RUNNING,
+            "vllm:num_requests_waiting": WAITING,
+            "vllm:kv_cache_usage_perc": KV_USAGE,
+            "vllm:prompt_tokens": PROMPT_TOKENS,
+            "vllm:generation_tokens": GENERATION_TOKENS,
+            "vllm:request_success": ANSWERS,
+            "vllm:num_preemptions": PREEMPTIONS,
+            "vllm:prefix_cache_queries": PREFIX_QUERIES,
+            "vllm:prefix_cache_hits": PREFIX_HITS,
+            "vllm:time_to_first_token_seconds": FIRST_TOKEN_SECONDS,
+            "vllm:inter_token_latency_seconds": INTER_TOKEN_SECONDS,
+            "vllm:e2e_request_latency_seconds": STREAM_SECONDS,
+        }
+    )
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family under its other name, with `model_name` where ours says `model`."""
+        for alias, metric in self.NAMES.items():
+            for family in metric.collect():
+                renamed = Metric(alias, family.documentation, family.type)
+                for sample in family.samples:
+                    labels = {"model_name" if key == "model" else key: value for key, value in sample.labels.items()}
+                    name = alias + sample.name.removeprefix(family.name)
+                    renamed.samples.append(Sample(name, labels, sample.value, sample.timestamp, sample.exemplar))
+                yield renamed

@@ -16,6 +16,7 @@ from shared.serving.model import Identity, Model
 from shared.serving.pool import Pool
 from shared.serving.probes import Phase, Probes
 from shared.serving.queue import BatchQueue
+from shared.serving.stream import StreamLane, StreamModel
 from shared.settings import ServiceSettings
 from shared.weights.seed import open_store
 from shared.weights.store import Store
@@ -115,8 +116,9 @@ class Service:
         }
 
     def _lane(self, name: str) -> Lane:
-        s = self.settings
-        return Lane(name, self._make(), BatchQueue(limit=s.queue, max_items=s.max_batch, max_cost=s.max_batch_cost))
+        s, model = self.settings, self._make()
+        queue = BatchQueue(limit=s.queue, max_items=s.max_batch, max_cost=s.max_batch_cost)
+        return StreamLane(name, model, queue) if isinstance(model, StreamModel) else Lane(name, model, queue)
 
     def _check(self) -> Mapping[str, str]:
         return {"device": "starting" if self.engine is None else self.engine.health}

@@ -20,9 +20,9 @@ from services.clip.towers import narrow
 from shared.accel.pixels import PixelConfig, read_pixel_config
 from shared.accel.pretrained import Pretrained, read_pretrained
 from shared.accel.tokenizer import Tokenizer, read_tokenizer
+from shared.accel.version import read_manifest
 from shared.serving.model import Case, RefusedWeights
 from shared.weights.digest import PREFIX, digest
-from shared.weights.manifest import MANIFEST, Manifest
 
 ARCHITECTURES = {"clip": CLIPModel}
 EVERY_TEXT = "a photo"  # whatever the vocabulary, it has a begin and an end
@@ -50,7 +50,7 @@ def read(version: Path, dtype: torch.dtype) -> State:
 
     Raises `RefusedWeights` for files that are missing or damaged, and for parts that do not fit together.
     """
-    manifest, identity = _manifest(version)
+    manifest, identity = read_manifest(version)
     pretrained = read_pretrained(version, architectures=ARCHITECTURES)
     pixels, tokenizer = read_pixel_config(version), read_tokenizer(version)
     _check(pretrained.config, pixels, tokenizer)
@@ -75,15 +75,6 @@ def space(identity: str, pixels: PixelConfig, tokenizer: Tokenizer) -> str:
     settings = json.dumps(asdict(pixels), sort_keys=True, default=lambda interpolation: interpolation.value)
     whole = digest("\n".join([identity, settings, tokenizer.digest]).encode())
     return f"space:{whole.removeprefix(PREFIX)[:16]}"
-
-
-def _manifest(version: Path) -> tuple[Manifest, str]:
-    """The manifest, and the digest of its bytes, which is the identity of the version."""
-    try:
-        data = (version / MANIFEST).read_bytes()
-    except OSError as error:
-        raise RefusedWeights(f"The version has no {MANIFEST}.") from error
-    return Manifest.parse(data), digest(data)
 
 
 def _golden(version: Path) -> tuple[Case[Item, Embedding], ...]:

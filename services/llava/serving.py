@@ -1,0 +1,89 @@
+"""The weights in use on a device, and everybody who speaks on them."""
+
+from dataclasses import dataclass
+
+import torch
+
+from services.llava.blocks import BLOCK, Blocks
+from services.llava.memory import Memory, bytes_per_block
+from services.llava.meters import Meters
+from services.llava.network import Network
+from services.llava.runner import Runner
+from services.llava.scheduler import Scheduler
+from services.llava.sequence import Sequence
+from services.llava.speaker import Judge, Speaker
+from services.llava.tower import Tower
+from services.llava.weights import State
+from shared.serving.model import DeviceLost, RefusedWeights
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much an engine may take.
+
+    rows      sequences that speak at once
+    budget    tokens of prompts that one step reads
+    memory    bytes for keys and values; None for 512 MiB on a CPU and four fifths of what is free on a GPU
+    pictures  bytes for the features of pictures
+    context   most tokens of a prompt and its answer; None for the network's own
+    answer    most tokens of an answer
+    """
+
+    rows: int = 16
+    budget: int = 256
+    memory: int | None = None
+    pictures: int = 2**28
+    context: int | None = None
+    answer: int = 1024
+
+    def context_of(self, state: State) -> int:
+        """Most tokens of a prompt and its answer with these weights."""
+        return min(self.context or state.context, state.context)
+
+    def bytes_on(self, device: torch.device) -> int:
+        """Bytes for keys and values on a device."""
+        if self.memory is not None:
+            return self.memory
+        return int(0.8 * torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 2**29
+
+
+class Serving:
+    """One set of weights with its network, its memory and its sequences; another set gets another one."""
+
+    def __init__(self, state: State, room: Room, device: torch.device, *, judge: Judge) -> None:
+        """Move `state` to the device. Raises `RefusedWeights` where one conversation would not fit into memory."""
+        self.state, self._device, self._judge = state, device, judge
+        self._room = room
+        module = state.module.to(device)
+        self.network = Network(module, context=room.context_of(state))
+        self.tower = Tower(module, state.pixels, device=device, keep=room.pictures)
+        self.speaker = self._speaker(self._blocks(), rows=room.rows)
+        self.meters = Meters(state.name, self.speaker.scheduler)
+        self.indices: dict[Sequence, int] = {}  # which answer of its request a sequence is
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody speaks or waits."""
+        return self.speaker.scheduler.busy
+
+    def apart(self, *, rows: int, tokens: int) -> Speaker:
+        """A speaker with memory of its own for `rows` sequences of at most `tokens`: nobody else is in it."""
+        return self._speaker((rows + 1) * -(-tokens // BLOCK), rows=rows)
+
+    def _speaker(self, blocks: int, *, rows: int) -> Speaker:
+        network = self.network
+        memory = Memory(network.config, blocks=blocks, device=self._device, dtype=network.embeddings.dtype)
+        scheduler = Scheduler(Blocks(blocks), rows=rows, budget=self._room.budget, seen=self.tower.knows)
+        return Speaker(scheduler, Runner(network, memory, self.tower), judge=self._judge, fatal=DeviceLost)
+
+    def _blocks(self) -> int:
+        """How many blocks the memory has: never more than everybody could fill."""
+        context = self._room.context_of(self.state)
+        size, longest = bytes_per_block(self.network.config, self.network.embeddings.dtype), -(-context // BLOCK)
+        blocks = min(self._room.bytes_on(self._device) // size, (self._room.rows + 1) * longest)
+        if blocks < longest:
+            raise RefusedWeights(
+                f"The memory for keys and values holds {blocks * BLOCK} tokens, and one conversation may have "
+                f"{context}. Raise kv_memory_mb or lower context."
+            )
+        return blocks

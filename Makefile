@@ -38,12 +38,13 @@ format: environment ## Format the code
 test-gpu: environment ## Tests that need a CUDA device
 	.venv/bin/pytest -m gpu tests/gpu
 
-models: environment ## Train the demo weights again, into build/models (40 minutes of one core)
+models: environment ## Train the demo weights again, into build/models (100 minutes of one core)
 	$(PYTHON) -m services.finetune.demo.detectors --model ssd --output build/models
 	$(PYTHON) -m services.finetune.demo.detectors --model faster-rcnn --output build/models
 	$(PYTHON) -m services.finetune.demo.detectors --model mask-rcnn --output build/models
 	$(PYTHON) -m services.finetune.demo.owlvit --output build/models --work build/work
 	$(PYTHON) -m services.finetune.demo.clip --output build/models --work build/work
+	$(PYTHON) -m services.finetune.demo.llava --output build/models --work build/work
 
 accuracy: environment ## Measure the served demo models on held-out scenes (needs `make run` beside it)
 	$(PYTHON) -m tests.e2e.accuracy

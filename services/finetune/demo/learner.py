@@ -1,12 +1,13 @@
-"""How CLIP and OWL-ViT learn: Muon for the matrices inside transformer layers, AdamW for all else.
+"""How CLIP, OWL-ViT and LLaVA learn: Muon for the matrices inside transformer layers, AdamW for all else.
 
 Both rates rise over the first steps and then fall along a cosine to a fiftieth.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import cos, pi
+from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
@@ -28,17 +29,18 @@ class Rates:
 
 
 class Learner:
-    """Steps all parameters of a module."""
+    """Steps all parameters of a module that are not frozen."""
 
     def __init__(self, module: nn.Module, rates: Rates, *, steps: int) -> None:
         matrices: dict[float, list[nn.Parameter]] = defaultdict(list)
         others: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
-        for name, parameter in module.named_parameters():
+        learning = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+        for name, parameter in learning.items():
             if parameter.ndim == 2 and ".layers." in name:
                 matrices[_rate(rates.muon, name)].append(parameter)
             else:
                 others[_rate(rates.adam, name), 0.01 * (parameter.ndim > 1)].append(parameter)
-        self._parameters = list(module.parameters())
+        self._parameters = list(learning.values())
         self._optimizers: list[Optimizer] = [
             Muon([{"params": group, "lr": rate} for rate, group in matrices.items()]),
             AdamW(
@@ -57,6 +59,16 @@ class Learner:
             optimizer.step()
             optimizer.zero_grad()
             rate.step()
+
+    def state(self) -> list[dict[str, Any]]:
+        """All that a learner needs to go on in another process, besides the parameters."""
+        return [*(o.state_dict() for o in self._optimizers), *(rate.state_dict() for rate in self._rates)]
+
+    def resume(self, state: Sequence[dict[str, Any]]) -> None:
+        """Go on from where `state` was taken."""
+        parts: list[Optimizer | LambdaLR] = [*self._optimizers, *self._rates]
+        for part, saved in zip(parts, state, strict=True):
+            part.load_state_dict(saved)
 
 
 def _rate(rates: Mapping[str, float], name: str) -> float:

@@ -19,6 +19,7 @@ from shared.weights.store import Store
 VERSION = "shapes-1"
 HELD_OUT_SEED = 9_000_011  # of the scenes that only the evaluation sees
 GOLDEN_SEED = 9_000_012
+WITHOUT = "without eight withheld (colour, shape) pairs"
 
 
 def arguments(module: str, description: str | None) -> argparse.Namespace:
@@ -47,11 +48,11 @@ def write(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) -> No
     processor.tokenizer.save_pretrained(folder)
 
 
-def data(worlds: Mapping[str, World], *, seed: int, pictures: int) -> Data:
-    """The training pictures as the manifest tells of them: what renders them, hashed."""
+def data(worlds: Mapping[str, World], *, seed: int, pictures: int, shown: str = WITHOUT) -> Data:
+    """The training pictures as the manifest tells of them: which pairs they show, and what renders them, hashed."""
     drawn = {"worlds": {name: asdict(world) for name, world in worlds.items()}, "seed": seed, "pictures": pictures}
     canonical = json.dumps(drawn, sort_keys=True, default=sorted)
-    description = f"shapes world without eight withheld (colour, shape) pairs: {canonical}"
+    description = f"shapes world {shown}: {canonical}"
     return Data(description=description, sha256=hashlib.sha256(canonical.encode()).hexdigest())
 
 

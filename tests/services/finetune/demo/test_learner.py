@@ -37,3 +37,25 @@ def test_a_rate_of_zero_holds_what_its_name_fits() -> None:
     moved = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
 
     assert moved == {"inner.layers.0.weight", "inner.layers.0.bias"}
+
+
+def test_a_learner_that_was_broken_off_goes_on_as_if_it_had_not_been() -> None:
+    rates = Rates(muon={"": 1e-2}, adam={"": 1e-2}, warm_up=2)
+    x = torch.randn(16, 8)
+
+    def run(steps: int, net: Tiny, learner: Learner) -> None:
+        for _ in range(steps):
+            learner.step(net(x).square().mean())
+
+    torch.manual_seed(0)
+    whole, first, second = Tiny(), Tiny(), Tiny()
+    first.load_state_dict(whole.state_dict())
+    run(6, whole, Learner(whole, rates, steps=10))
+    learner = Learner(first, rates, steps=10)
+    run(3, first, learner)
+    second.load_state_dict(first.state_dict())
+    after = Learner(second, rates, steps=10)
+    after.resume(learner.state())
+    run(3, second, after)
+
+    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in second.state_dict().items())

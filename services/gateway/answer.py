@@ -8,9 +8,11 @@ import orjson
 
 from services.gateway.headers import Field, answer_fields
 from services.gateway.upstreams import Outcome
-from shared.errors import BadUpstream, OcelliError
+from shared.errors import BadUpstream, OcelliError, error_body
+from shared.serving.answers import title
 from shared.serving.middleware import Send
 
+EVENTS = "text/event-stream"
 AWAY = frozenset({"not_ready", "draining"})  # the replica takes nothing now, and another may
 # The request's own doing: whoever sends it again and again must not take a replica from the others.
 CALLERS_OWN = frozenset({"deadline_exceeded", "model_failed", "out_of_memory"})
@@ -43,7 +45,9 @@ class Answer:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         except (aiohttp.ClientError, TimeoutError) as error:
             self.outcome = Outcome.BROKEN
-            raise BadUpstream from error  # the head is gone: the server ends the connection, which tells the caller
+            if rest.content_type != EVENTS:
+                raise BadUpstream from error  # the head is gone: the server ends the connection, which tells the caller
+            await send({"type": "http.response.body", "body": _told(BadUpstream()), "more_body": True})
         finally:
             rest.release()  # closes the connection, unless the answer is complete
 
@@ -59,6 +63,12 @@ async def receive_answer(response: aiohttp.ClientResponse, *, hold_bytes: int) -
     outcome = judge(response.status, data)
     again = outcome is Outcome.NOT_READY or response.status == 502
     return Answer(outcome, again=again, status=response.status, fields=fields, data=data)
+
+
+def _told(error: OcelliError) -> bytes:
+    """An error as an event of a stream that has begun, after whatever line was broken off."""
+    body = error_body(error, title=title(error.status), instance="", request_id="")
+    return b"\n\ndata: %b\n\n" % orjson.dumps({"error": body["error"]})
 
 
 def judge(status: int, data: bytes) -> Outcome:

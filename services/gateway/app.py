@@ -124,7 +124,8 @@ class Gateway:
         else:
             upstream = self.fleet.upstreams[route.service]
         path = route.path.replace("{model}", quote(model, safe=""))
-        call.prepare(scope, path, deadline_s=self.settings.deadline_s)
+        deadline_s, patience_s = self.settings.times(spoken=route.spoken)
+        call.prepare(scope, path, deadline_s=deadline_s, patience_s=patience_s)
         await self.fleet.proxy.forward(upstream, call, send)
 
 

@@ -16,7 +16,7 @@ MAX_DEADLINE_DIGITS = 9
 class Call:
     """A request on its way to a service. Times are on the monotonic clock, in seconds."""
 
-    __slots__ = ("_began", "body", "deadline", "fields", "headers", "hurried", "method", "target")
+    __slots__ = ("_began", "body", "deadline", "fields", "headers", "hurried", "method", "patience", "target")
 
     def __init__(self, scope: Scope, receive: Receive, *, buffer_bytes: int) -> None:
         """Bodies up to `buffer_bytes` are held."""
@@ -31,13 +31,14 @@ class Call:
         self._began = time.monotonic()
         self.deadline = self._began
         self.hurried = False
+        self.patience = 0.0
         self.target = ""
         self.fields: CIMultiDict[str] = CIMultiDict()
 
-    def prepare(self, scope: Scope, path: str, *, deadline_s: float) -> None:
+    def prepare(self, scope: Scope, path: str, *, deadline_s: float, patience_s: float) -> None:
         """Fill in what the service gets: `path`, the query as it came, the fields that pass, and how long it may take.
 
-        Raises `InvalidRequest` for a deadline or a query that cannot be passed on.
+        `patience_s` is the time for the head of the answer of one try. Raises `InvalidRequest` for a deadline or a query that cannot be passed on.
         """
         query = scope["query_string"]
         if not query.isascii():
@@ -50,6 +51,7 @@ class Call:
         allowed = _allowed_s(self.headers.get(DEADLINE), deadline_s)
         self.deadline = self._began + allowed
         self.hurried = allowed < deadline_s
+        self.patience = patience_s
 
 
 def _allowed_s(wish: bytes | None, limit: float) -> float:

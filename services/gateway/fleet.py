@@ -26,7 +26,7 @@ class Fleet:
     async def start(self) -> None:
         """Open the session and begin to look after the replicas, without waiting for any of them."""
         session = open_session(self.settings)
-        self._proxy = Proxy(session, try_s=self.settings.try_s, hold_bytes=self.settings.buffer_bytes)
+        self._proxy = Proxy(session, hold_bytes=self.settings.buffer_bytes)
         for health in self._health:
             health.start(session)
 

@@ -38,10 +38,9 @@ def open_session(settings: GatewaySettings) -> aiohttp.ClientSession:
 class Proxy:
     """The way to the services."""
 
-    def __init__(self, session: aiohttp.ClientSession, *, try_s: float, hold_bytes: int) -> None:
-        """`try_s` is the time for the head of an answer; answers up to `hold_bytes` are read as a whole."""
+    def __init__(self, session: aiohttp.ClientSession, *, hold_bytes: int) -> None:
+        """Answers up to `hold_bytes` are read as a whole."""
         self.session = session
-        self.try_s = try_s
         self.hold_bytes = hold_bytes
 
     async def forward(self, upstream: Upstream, call: Call, send: Send) -> None:
@@ -86,7 +85,7 @@ class Proxy:
         call.fields["host"] = replica.host
         call.fields["x-request-deadline-ms"] = str(max(1, int((call.deadline - now) * 1000)))
         try:
-            async with asyncio.timeout(min(call.deadline - now, self.try_s)):
+            async with asyncio.timeout(min(call.deadline - now, call.patience)):
                 response = await self._send(replica, call)
                 try:
                     return await receive_answer(response, hold_bytes=self.hold_bytes)
@@ -106,7 +105,15 @@ class Proxy:
             data=body.pieces() if body.large else body.data or None,
             headers=call.fields,
             allow_redirects=False,
+            timeout=self._timeout(call),
         )
+
+    def _timeout(self, call: Call) -> aiohttp.ClientTimeout:
+        """The session's, but a head that may take longer than two pieces may lie apart has its time."""
+        usual = self.session.timeout
+        if usual.sock_read is None or call.patience <= usual.sock_read:
+            return usual
+        return aiohttp.ClientTimeout(total=None, sock_connect=usual.sock_connect, sock_read=call.patience)
 
     async def fetch(self, upstream: Upstream, path: str, *, seconds: float) -> bytes:
         """GET `path` from a replica for the gateway itself. Raises `Unavailable` and `BadUpstream`."""

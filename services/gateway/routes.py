@@ -19,12 +19,16 @@ MODEL_PREFIX, LABELS_SUFFIX = "/v1/models/", "/labels"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One public method and path: the scope that a key needs (None: open), and the service (None: the gateway)."""
+    """One public method and path: the scope that a key needs (None: open), and the service (None: the gateway).
+
+    `spoken` answers grow word by word, and have more time.
+    """
 
     method: str
     path: str
     scope: str | None = None
     service: str | None = None
+    spoken: bool = False
 
 
 ROUTES = (
@@ -34,7 +38,7 @@ ROUTES = (
     Route("POST", "/v1/classify", scope="embed", service="clip"),
     Route("POST", "/v1/similarity", scope="embed", service="clip"),
     Route("GET", "/v1/label-sets", scope="embed", service="clip"),
-    Route("POST", "/v1/chat/completions", scope="chat", service="llava"),
+    Route("POST", "/v1/chat/completions", scope="chat", service="llava", spoken=True),
     Route("POST", "/v1/tokenize", scope="chat", service="llava"),
     # What asks several services at once (/v1/analyze) belongs here: a route of the gateway's own, around the proxy.
     Route("GET", "/v1/models", scope="models"),

@@ -22,12 +22,15 @@ class GatewaySettings(ProcessSettings):
     detection: str = Field("http://127.0.0.1:8001", description=WHERE)
     clip: str = Field("http://127.0.0.1:8002", description=WHERE)
     owlvit: str = Field("http://127.0.0.1:8003", description=WHERE)
-    llava: str = Field("", description=WHERE)
+    llava: str = Field("http://127.0.0.1:8004", description=WHERE)
 
     keys: Path | None = Field(None, description="file of API keys; <state>/keys.json unless set")
     rate: Rate = Field("600/minute", description="requests of one key, where the key itself says nothing else")
     wrong_keys: Rate = Field("20/minute", description="wrong keys from one address before it is told to wait")
 
+    chat_s: Seconds = Field(
+        300, description="longest time for one chat answer, where deadline_s and try_s are for all else"
+    )
     connect_s: Seconds = Field(1, description="time for a connection to a replica")
     try_s: Seconds = Field(30, description="time for the head of the answer of one try")
     idle_s: Seconds = Field(30, description="time between two pieces of an answer")
@@ -60,6 +63,10 @@ class GatewaySettings(ProcessSettings):
     def upstreams(self) -> dict[str, list[str]]:
         """The addresses per service; none for one that is not deployed."""
         return {name: split_addresses(getattr(self, name)) for name in UPSTREAMS}
+
+    def times(self, *, spoken: bool) -> tuple[float, float]:
+        """Seconds for a request in all, and for the head of the answer of one try."""
+        return (self.chat_s, self.chat_s) if spoken else (self.deadline_s, self.try_s)
 
     @property
     def public(self) -> bool:

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from PIL import Image
 
 from services.llava import weights
 from services.llava.chat import Message, Picture, Talk
+from services.llava.completion import Reason
 from services.llava.grammar import Grammar, compile_grammar
 from services.llava.prompt import Digest, Prompt, Span
 from services.llava.sampling import Choice
@@ -28,6 +29,7 @@ from services.llava.serving import Room, Serving
 from services.llava.speaker import Said
 from services.llava.template import pieces
 from services.llava.weights import State
+from services.llava.words import Words
 from shared.accel.on_device import DeviceModel
 from shared.accel.pixels import prepare
 from shared.errors import DeadlineExceeded, InvalidRequest, OcelliError, OutOfMemory
@@ -54,8 +56,9 @@ class Piece:
 
     index: int
     choice: Choice
-    end: str | None
+    end: Reason | None
     row: Row
+    words: Words
 
 
 @dataclass(slots=True, eq=False)
@@ -120,7 +123,7 @@ class Llava(DeviceModel[Talk, Features, Sequence[int], State], StreamModel[Talk,
         shown = f", {pictures * state.picture_tokens} of them for {pictures} pictures," if pictures else ""
         most = self.room.context_of(state)
         return InvalidRequest(
-            f"The conversation has {tokens} tokens{shown} and this model reads at most {most} together with its answer. "
+            f"The conversation has {tokens} tokens{shown} and this model reads at most {most}, its answer included. "
             "Shorten it.",
             code="context_length_exceeded",
             param="messages",
@@ -162,14 +165,14 @@ class Llava(DeviceModel[Talk, Features, Sequence[int], State], StreamModel[Talk,
         serving.meters.count(said)
         owner: Owner = said.row.owner
         index = serving.indices[said.row]
-        if said.end is None:
-            assert said.choice is not None
-            return owner.stream, Piece(index, said.choice, None, said.row), False, None
-        del serving.indices[said.row]
-        owner.left -= 1
+        if said.end is not None:
+            del serving.indices[said.row]
+            owner.left -= 1
         if said.choice is None:
-            return owner.stream, None, True, _verdict(said)
-        return owner.stream, Piece(index, said.choice, said.end, said.row), owner.left == 0, None
+            error = _verdict(said)
+            return owner.stream, None, error is not None or owner.left == 0, error
+        end = cast("Reason | None", said.end)  # why an answer with a last token ends, is one of both
+        return owner.stream, Piece(index, said.choice, end, said.row, serving.state.words), owner.left == 0, None
 
     def predict(self, batch: Sequence[Features]) -> Sequence[Sequence[int]]:
         """The whole answers to a batch, apart from everybody else: for golden cases and warm-up."""

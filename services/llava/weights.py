@@ -81,10 +81,11 @@ def _looking(pretrained: Pretrained) -> Any:
     """The network without the layers of its tower that nobody asks for what they see."""
     llava: Any = pretrained.module
     wanted = pretrained.config.vision_feature_layer
-    layers = llava.model.vision_tower.encoder.layers
+    tower = llava.model.vision_tower
     if isinstance(wanted, int) and wanted < 0:
-        llava.model.vision_tower.encoder.layers = layers[: len(layers) + 1 + wanted]
-        llava.config.vision_feature_layer = llava.model.config.vision_feature_layer = -1
+        tower.encoder.layers = tower.encoder.layers[: len(tower.encoder.layers) + 1 + wanted]
+        tower.config.num_hidden_layers = len(tower.encoder.layers)
+        llava.config.vision_feature_layer = -1
     return llava
 
 

@@ -18,6 +18,7 @@ from shared.serving.middleware import PROBE, Scope
 from shared.serving.probes import PATHS
 from shared.serving.process import serve
 from shared.serving.service import Service
+from shared.serving.stream import Stream
 from shared.serving.validation import invalid
 
 DEADLINE = b"x-request-deadline-ms"
@@ -106,6 +107,16 @@ def answer_headers(answers: Sequence[Answer]) -> dict[str, str]:
         "x-model-version": slowest.identity.version,
         "x-weights-digest": slowest.identity.digest,
         "server-timing": ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in slowest.stages.items()),
+    }
+
+
+def stream_headers(stream: Stream) -> dict[str, str]:
+    """Which weights answer, and how long the first piece of the answer took."""
+    assert stream.identity is not None
+    return {
+        "x-model-version": stream.identity.version,
+        "x-weights-digest": stream.identity.digest,
+        "server-timing": ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in stream.stages.items()),
     }
 
 

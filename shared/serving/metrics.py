@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
 
-from prometheus_client import Counter, Gauge, Histogram, Metric, disable_created_metrics
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Metric, disable_created_metrics
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
@@ -153,3 +153,8 @@ class TokenAliases(Collector):
                     name = alias + sample.name.removeprefix(family.name)
                     renamed.samples.append(Sample(name, labels, sample.value, sample.timestamp, sample.exemplar))
                 yield renamed
+
+
+def alias_tokens() -> None:
+    """Tell the metrics of token streams under vLLM's names as well."""
+    REGISTRY.register(TokenAliases())

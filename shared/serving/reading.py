@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from fastapi import Request
 from pydantic import BaseModel
 
-from shared.errors import InvalidRequest
+from shared import strict_json
+from shared.errors import InvalidRequest, UnsupportedMedia
 from shared.images.upload import Upload, read_upload
 from shared.serving.service import Service
 from shared.serving.validation import parse
@@ -37,6 +38,25 @@ async def read_request(
     query = _query(request) if request.scope["query_string"] else {}
     typed = content_type.startswith("application/json") and not query
     return upload, parse(schema, _merge(query, upload.fields), strict=typed)
+
+
+async def read_json(request: Request, service: Service, schema: type[M]) -> M:
+    """A request that is JSON alone, as `schema`. Raises the 4xx errors of both."""
+    if not request.headers.get("content-type", "").lower().startswith("application/json"):
+        raise UnsupportedMedia("The Content-Type must be application/json.")
+    if request.scope["query_string"]:
+        raise InvalidRequest("Parameters beside a JSON body belong into it. Send no query.", param="query")
+    body, depth = await _body(request), service.settings.limits.json_depth
+    if len(body) <= INLINE_BYTES:
+        return _parsed(schema, body, depth)
+    return await service.running.pool.run(_parsed, schema, body, depth)
+
+
+def _parsed(schema: type[M], body: bytes, depth: int) -> M:
+    fields: Any = strict_json.loads(body, depth=depth)
+    if not isinstance(fields, dict):
+        raise InvalidRequest("The JSON body must be an object.")
+    return parse(schema, fields, strict=True)
 
 
 async def _body(request: Request) -> bytes:

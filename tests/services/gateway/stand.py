@@ -26,7 +26,11 @@ class Stand:
 
     def __init__(self, state: Path, *detection: Upstream | str, **settings: Any) -> None:
         addresses = ",".join(one if isinstance(one, str) else one.url for one in detection)
-        alone = {"clip": "", "owlvit": ""}  # detection is all that is deployed, unless a test says otherwise
+        alone = {
+            "clip": "",
+            "owlvit": "",
+            "llava": "",
+        }  # detection is all that is deployed, unless a test says otherwise
         self.settings = GatewaySettings(**{"detection": addresses, "state": state, **alone, **settings})
 
     def __enter__(self) -> Self:

@@ -1,11 +1,12 @@
 """Small random LLaVAs with the architecture of LLaVA-1.5, and what transformers says with them."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import CLIPImageProcessor, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from services.llava.blocks import Blocks
 from services.llava.memory import Memory
@@ -16,8 +17,9 @@ from services.llava.scheduler import Scheduler
 from services.llava.speaker import Speaker
 from services.llava.tower import Tower
 from shared.accel.pixels import PixelConfig, normalise
+from tests.services.llava import small_words
 
-IMAGE, END = 3, 2
+IMAGE, END = 3, 2  # as the marks of `small_words` are numbered
 CPU = torch.device("cpu")
 
 
@@ -43,6 +45,18 @@ def llava(*, side: int = 32, patch: int = 8, shared: int = 4, seed: int = 0, voc
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(0, 0.6 / parameter.shape[-1] ** 0.5 if parameter.shape[0] != vocabulary else 0.5)
+    return model
+
+
+def version(folder: Path, **options: Any) -> Any:
+    """Write a version directory of `llava(**options)` with a byte-level tokenizer; returns the model."""
+    tokenizer = small_words.byte_level()
+    model = llava(vocabulary=tokenizer.get_vocab_size(), **options)
+    model.save_pretrained(folder)
+    small_words.write(tokenizer, folder)
+    side = model.config.vision_config.image_size
+    square = {"height": side, "width": side}
+    CLIPImageProcessor(size={"shortest_edge": side}, crop_size=square).save_pretrained(folder)
     return model
 
 

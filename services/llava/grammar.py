@@ -39,8 +39,8 @@ FORM = {
     "coerce_one_of": False,
     "lenient": False,
 }
-# The space before the value is the one after `ASSISTANT:` in all that the model was trained on. Nothing is forced: forced
-# text would be spelt by the tokenizer, which puts a space before it in SentencePiece's form.
+# The space before the value is the one after `ASSISTANT:` in all that the model was trained on. Nothing is forced, for
+# forced text would be spelt by the tokenizer, which puts a space before it in SentencePiece's form.
 SYNTAX = '%llguidance {"no_forcing": true}\nstart: " "? value\nvalue: %json '
 
 

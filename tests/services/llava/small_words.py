@@ -1,13 +1,15 @@
-"""Small tokenizers of the three kinds that Llamas have, trained here, and the files of a version around them."""
+"""Small tokenizers of the three kinds that Llamas have, trained here, with the files of a version; prompts as text."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.pre_tokenizers import ByteLevel
 
+from services.llava.chat import Picture
+from services.llava.template import End, Piece, Quoted
 from services.llava.words import Words
 
 UNKNOWN, START, END, IMAGE, PAD = MARKS = ("<unk>", "<s>", "</s>", "<image>", "<pad>")
@@ -75,6 +77,12 @@ def write(tokenizer: Tokenizer, folder: Path, **generation: Any) -> dict[str, An
 def read(tokenizer: Tokenizer, folder: Path) -> Words:
     """The words of a version with this tokenizer."""
     return Words.read(folder, write(tokenizer, folder))
+
+
+def written(prompt: Sequence[Piece]) -> str:
+    """The pieces as one text, with the marks by their names."""
+    names = {Picture: IMAGE, End: END}
+    return "".join(p if isinstance(p, str) else p.text if isinstance(p, Quoted) else names[type(p)] for p in prompt)
 
 
 def _learnt() -> tuple[list[str], list[tuple[str, str]]]:

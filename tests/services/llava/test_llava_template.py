@@ -7,9 +7,10 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from services.llava.chat import Message, Picture
-from services.llava.template import End, Piece, Quoted, pieces
+from services.llava.template import Quoted, pieces
 from shared.errors import InvalidRequest
 from tests.services.llava import small_words
+from tests.services.llava.small_words import written
 
 PICTURE, OTHER = Picture(b"a"), Picture(b"b")
 
@@ -22,12 +23,6 @@ REFERENCE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
 )
-
-
-def written(prompt: Sequence[Piece]) -> str:
-    """The pieces as one text, with the marks by their names."""
-    names = {Picture: "<image>", End: "</s>"}
-    return "".join(p if isinstance(p, str) else p.text if isinstance(p, Quoted) else names[type(p)] for p in prompt)
 
 
 def user(*parts: str | Picture) -> Message:

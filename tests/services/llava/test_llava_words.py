@@ -16,8 +16,7 @@ from services.llava.words import Words
 from shared.errors import InvalidRequest
 from shared.serving.model import RefusedWeights
 from tests.services.llava import small_words
-from tests.services.llava.small_words import CORPUS, END, IMAGE, KINDS, MARKS, START
-from tests.services.llava.test_llava_template import written
+from tests.services.llava.small_words import CORPUS, END, IMAGE, KINDS, MARKS, START, written
 
 PICTURE = Picture(b"a")
 LETTERS = [*"abc ABC .,!?\n09{}<>/|", *CORPUS[0].split()]

@@ -36,13 +36,14 @@ class Layout:
 
 
 class Memory:
-    """The blocks of every layer: `[layers, blocks, 2, BLOCK, heads, width]`, keys before values."""
+    """The blocks of every layer, keys and values apart: `[layers, blocks, BLOCK, heads, width]` each."""
 
     def __init__(self, config: Any, *, blocks: int, device: torch.device, dtype: torch.dtype) -> None:
         """`config` is that of a Llama."""
         self.heads, self.width = config.num_key_value_heads, config.head_dim
-        shape = (config.num_hidden_layers, blocks, 2, BLOCK, self.heads, self.width)
-        self._pages = torch.zeros(shape, device=device, dtype=dtype)  # zeros, since what is masked must be finite
+        shape = (config.num_hidden_layers, blocks, BLOCK, self.heads, self.width)
+        # Zeros, since what is masked must be finite.
+        self._keys, self._values = (torch.zeros(shape, device=device, dtype=dtype) for _ in range(2))
         self._device = device
 
     def layout(self, chunks: Sequence[Chunk]) -> Layout:
@@ -63,18 +64,16 @@ class Memory:
 
     def write(self, layer: int, layout: Layout, keys: Tensor, values: Tensor) -> None:
         """Keep keys and values `[t, heads, width]` of the step's tokens."""
-        pages = self._pages[layer]
-        blocks, offsets = layout.places // BLOCK, layout.places % BLOCK
-        pages[blocks, 0, offsets] = keys
-        pages[blocks, 1, offsets] = values
+        for pages, written in ((self._keys, keys), (self._values, values)):
+            pages[layer].flatten(0, 1).index_copy_(0, layout.places, written)
 
     def read(self, layer: int, group: Group) -> tuple[Tensor, Tensor]:
         """Keys and values that a group may see: `[n, heads, b * BLOCK, width]` each."""
-        count, blocks = group.table.shape
-        pages = self._pages[layer].index_select(0, group.table.flatten())
-        pages = pages.view(count, blocks, 2, BLOCK, self.heads, self.width)
-        keys, values = (pages[:, :, which].flatten(1, 2).transpose(1, 2) for which in (0, 1))
-        return keys, values
+        return self._gather(self._keys[layer], group.table), self._gather(self._values[layer], group.table)
+
+    def _gather(self, pages: Tensor, table: Tensor) -> Tensor:
+        found = pages.index_select(0, table.flatten())
+        return found.view(len(table), -1, self.heads, self.width).transpose(1, 2)
 
     def _group(self, chunks: Sequence[Chunk], start: int) -> Group:
         queries = chunks[0].stop - chunks[0].start

@@ -66,8 +66,7 @@ class Network:
         return F.linear(torch.cat(seen) if len(seen) > 1 else seen[0], *layer.outgoing)
 
     def _normed(self, hidden: Tensor, weight: Tensor) -> Tensor:
-        wide = hidden.float()
-        return weight * (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.config.rms_norm_eps)).to(hidden)
+        return F.rms_norm(hidden, weight.shape, weight, self.config.rms_norm_eps)
 
 
 def _see(queries: Tensor, group: Group, keys: Tensor, values: Tensor) -> Tensor:

@@ -53,6 +53,7 @@ class Limits(BaseModel):
     header_bytes: int = Field(16_384, ge=1024, description="request line and header fields together")
     header_s: Seconds = Field(10, description="time for the headers to arrive")
     body_s: Seconds = Field(30, description="time for the body to arrive")
+    stall_s: Seconds = Field(30, description="time for which a reader may take nothing of its answer")
     multipart_parts: int = Field(16, ge=1, description="parts of a multipart body")
     json_depth: int = Field(32, ge=2, description="nesting of a JSON body")
 
@@ -134,6 +135,14 @@ class ServiceSettings(ProcessSettings):
     queue: int = Field(64, ge=1, le=4096, description="requests that may wait, per model")
 
 
+class TowerSettings(ServiceSettings):
+    """What the services with a vision tower have on top: what runs it."""
+
+    backend: Literal["eager", "openvino", "compile"] = Field(
+        "eager", description="what runs the vision tower on a CPU: eager, openvino or compile"
+    )
+
+
 def unknown_variables(settings: type[ProcessSettings], environment: Mapping[str, str]) -> list[str]:
     """One sentence per `OCELLI_` variable that `settings` does not know; those of other services are left alone."""
     known = {name.upper() for name in settings.model_fields}
@@ -151,7 +160,7 @@ def unknown_variables(settings: type[ProcessSettings], environment: Mapping[str,
 
 
 # Variables that `ocelli up` hands to every process of one machine, whether it reads them or not.
-SHARED_VARIABLES = frozenset(name.upper() for name in ServiceSettings.model_fields)
+SHARED_VARIABLES = frozenset(name.upper() for name in TowerSettings.model_fields)
 
 
 def stop(message: str) -> NoReturn:

@@ -1,7 +1,7 @@
 """HTTP/1.1 as uvicorn parses it, with the deadlines and limits that uvicorn lacks.
 
     connection -> first byte -> headers complete -> body (its deadline is the middleware's) -> answer -> keep-alive
-    |---------- header_s ------------------------|
+    |---------- header_s ------------------------|                                  |- stall_s -|
 
 Header fields are counted as they arrive, so that a flood is refused before it is stored. What cannot be parsed, or is
 too large, is answered with our error body and the connection is closed.
@@ -30,6 +30,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._header_deadline: TimerHandle | None = None
         self._header_bytes = 0
         self._failure: OcelliError | None = None
+        self._patience: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Start the clock: a connection that says nothing is not kept."""
@@ -37,9 +38,20 @@ class GuardedProtocol(HttpToolsProtocol):
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the clocks."""
         self._disarm()
+        self._resume()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The reader takes nothing: not for long, or it would keep what it will never read."""
+        super().pause_writing()
+        self._patience = self.loop.call_later(self.limits.stall_s, self._cut)
+
+    def resume_writing(self) -> None:
+        """The reader goes on."""
+        super().resume_writing()
+        self._resume()
 
     def on_message_begin(self) -> None:
         """Count anew for each request of the connection."""
@@ -94,6 +106,15 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._header_deadline is not None:
             self._header_deadline.cancel()
             self._header_deadline = None
+
+    def _resume(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _cut(self) -> None:
+        log.info("reader_cut", stalled_s=self.limits.stall_s)
+        self.transport.abort()  # which cancels whoever still answers, see `middleware.Exchange`
 
     def _too_late(self) -> None:
         self._failure = RequestTimeout()

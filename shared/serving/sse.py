@@ -4,14 +4,13 @@
           |                     an error: one frame that tells it, then the end without [DONE]
           an error: its own status, as for any other answer
 
-Nothing to send for `ping_s`: a comment, so that no proxy takes the connection for dead. A reader who takes nothing for
-`stall_s` is cut. Who leaves cancels the task (`middleware.Exchange`), and with it the source of the frames.
+Nothing to send for `ping_s`: a comment, so that no proxy takes the connection for dead. Who leaves, or takes nothing
+for too long (`protocol.GuardedProtocol`), cancels the task (`middleware.Exchange`), and with it the source of frames.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from types import TracebackType
 from typing import Any, Self
 
 from starlette.responses import Response
@@ -38,13 +37,11 @@ class EventStream(Response):
         *,
         headers: Mapping[str, str] | None = None,
         ping_s: float = 15,
-        stall_s: float = 30,
     ) -> None:
         """Not `Response.__init__`, which would tell a Content-Length."""
         self.status_code, self.background = 200, None
         self.init_headers({**(headers or {}), "cache-control": "no-store", "x-accel-buffering": "no"})
-        self._first, self._rest = first, rest
-        self._ping_s, self._stall_s = ping_s, stall_s
+        self._first, self._rest, self._ping_s = first, rest, ping_s
 
     @classmethod
     async def open(cls, frames: AsyncGenerator[bytes, None], **options: Any) -> Self:
@@ -55,11 +52,11 @@ class EventStream(Response):
         """Send the frames; whatever ends this, the source of the frames is closed."""
         async with aclosing(self._rest):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            outlet = _Outlet(send, ping_s=self._ping_s)
             try:
-                async with _Outlet(send, ping_s=self._ping_s, stall_s=self._stall_s) as outlet:
-                    await self._relay(outlet, scope)
-            except TimeoutError:
-                log.info("reader_cut", stalled_s=self._stall_s)
+                await self._relay(outlet, scope)
+            finally:
+                outlet.close()
 
     async def _relay(self, outlet: "_Outlet", scope: Scope) -> None:
         try:
@@ -75,37 +72,30 @@ class EventStream(Response):
 
 
 class _Outlet:
-    """`send` under watch. One timer looks at both times now and then, which spares each frame a timer of its own."""
+    """`send`, and pings. One timer looks at the time now and then, which spares each frame a timer of its own."""
 
-    def __init__(self, send: Send, *, ping_s: float, stall_s: float) -> None:
-        self._send, self._ping_s, self._stall_s = send, ping_s, stall_s
+    def __init__(self, send: Send, *, ping_s: float) -> None:
+        self._send, self._ping_s = send, ping_s
         self._loop = asyncio.get_running_loop()
         self._since = self._loop.time()
         self._sending = False
         self._ping: asyncio.Task[None] | None = None
-        self._patience = asyncio.timeout(None)
+        self._timer = self._loop.call_later(ping_s, self._look)
 
-    async def __aenter__(self) -> Self:
-        await self._patience.__aenter__()
-        self._timer = self._loop.call_later(min(self._ping_s, self._stall_s), self._look)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """No more pings."""
         self._timer.cancel()
         if self._ping is not None:
             self._ping.cancel()
-        await self._patience.__aexit__(kind, error, trace)
 
     async def send(self, body: bytes, *, more: bool = True) -> None:
-        """Send a part of the answer; cancelled, and `TimeoutError` around the block, where the reader stalls."""
+        """Send a part of the answer, after the ping that may be on its way."""
         if self._ping is not None:
             await self._ping
         await self._pass_on(body, more=more)
 
     async def _pass_on(self, body: bytes, *, more: bool) -> None:
-        self._sending, self._since = True, self._loop.time()
+        self._sending = True
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
         self._sending, self._since = False, self._loop.time()
 
@@ -114,17 +104,12 @@ class _Outlet:
         self._ping = None
 
     def _look(self) -> None:
-        """Cut who stalls, ping who waits, and look again when the next of the two may be due."""
-        now = self._loop.time()
-        passed = now - self._since
-        if self._sending and passed >= self._stall_s:
-            self._patience.reschedule(now)
-            return
+        """Ping who waits, and look again when the next ping may be due."""
+        passed = self._loop.time() - self._since
         if not self._sending and passed >= self._ping_s:
             self._ping = self._loop.create_task(self._say_ping())
             passed = 0
-        due = self._stall_s - passed if self._sending else min(self._ping_s - passed, self._stall_s)
-        self._timer = self._loop.call_later(due, self._look)
+        self._timer = self._loop.call_later(max(self._ping_s - passed, 0.1 * self._ping_s), self._look)
 
 
 def _told(error: OcelliError, scope: Scope) -> bytes:

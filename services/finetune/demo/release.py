@@ -16,7 +16,7 @@ from shared.weights.errors import VersionExists
 from shared.weights.manifest import Card, Data, Made
 from shared.weights.store import Store
 
-VERSION = "shapes-1"
+VERSION = "shapes-2"
 HELD_OUT_SEED = 9_000_011  # of the scenes that only the evaluation sees
 GOLDEN_SEED = 9_000_012
 WITHOUT = "without eight withheld (colour, shape) pairs"

@@ -60,10 +60,22 @@ def build(length: int) -> CLIPTokenizer:
 
 
 def _merges(words: Sequence[str]) -> list[tuple[str, str]]:
-    """The merges that make one token of each word; the words are learnt one by one, never as a sentence."""
+    """The merges that make one token of each word; the words are learnt one by one, never as a sentence.
+
+    Every letter has its number beforehand. The library would number them in the order of a hash table, and break ties
+    between merges by it: another vocabulary at each call.
+    """
     model = Tokenizer(models.BPE(end_of_word_suffix=SUFFIX))
     model.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    trainer = trainers.BpeTrainer(vocab_size=2000, end_of_word_suffix=SUFFIX, min_frequency=1, show_progress=False)
+    letters = sorted(set("".join(words)))
+    trainer = trainers.BpeTrainer(
+        vocab_size=2000,
+        min_frequency=1,
+        initial_alphabet=letters,
+        special_tokens=[letter + SUFFIX for letter in letters],
+        end_of_word_suffix=SUFFIX,
+        show_progress=False,
+    )
     model.train_from_iterator(words, trainer)
     return [(left, right) for left, right in json.loads(model.to_str())["model"]["merges"]]
 

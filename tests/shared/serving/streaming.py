@@ -34,6 +34,7 @@ async def frames(path: str) -> AsyncGenerator[bytes, None]:
             yield CHUNK
         while path == "/flood":
             yield BIG
+            await asyncio.sleep(0)
         yield CHUNK + DONE
     finally:
         log.info("closed", path=path)
@@ -53,7 +54,7 @@ async def _goes_on(path: str) -> None:
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     while (await receive()).get("more_body"):
         pass
-    stream = await EventStream.open(frames(scope["path"]), headers={"x-model-version": "v1"}, ping_s=0.2, stall_s=0.5)
+    stream = await EventStream.open(frames(scope["path"]), headers={"x-model-version": "v1"}, ping_s=0.2)
     await stream(scope, receive, send)
 
 

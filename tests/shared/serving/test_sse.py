@@ -14,7 +14,7 @@ from tests.shared.serving.streaming import CHUNK, DONE
 
 @pytest.fixture(scope="module")
 def streaming() -> Iterator[Running]:
-    with running("tests.shared.serving.streaming") as process:
+    with running("tests.shared.serving.streaming", limits__stall_s=0.5) as process:
         yield process
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.ops import box_iou
 
-from services.finetune.demo import clip, clip_metrics, one_shot, open_examples, owlvit, owlvit_metrics
+from services.finetune.demo import clip, clip_metrics, one_shot, open_examples, owlvit, owlvit_metrics, release
 from services.finetune.demo.clip_training import contrast
 from services.finetune.demo.owlvit_golden import detect
 from services.finetune.demo.owlvit_training import Schedule
@@ -45,7 +45,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, work: Path) -> Store:
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Version]:
     cache = tmp_path_factory.mktemp("cache")
-    return {model: SHIPPED.fetch(f"{model}@shapes-1", cache) for model in ("owlvit", "clip")}
+    return {model: SHIPPED.fetch(f"{model}@{release.VERSION}", cache) for model in ("owlvit", "clip")}
 
 
 @pytest.mark.parametrize("model", ["owlvit", "clip"])

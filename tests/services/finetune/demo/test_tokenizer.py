@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,9 @@ def test_the_saved_files_give_the_same_ids(clip: CLIPTokenizer, tmp_path: Path) 
     read = CLIPTokenizer.from_pretrained(tmp_path, local_files_only=True)
     assert ids(read, "a photo of two red circles, zebra!") == ids(clip, "a photo of two red circles, zebra!")
     assert read.model_max_length == 16
+
+
+def test_the_tokenizer_is_the_same_in_every_process() -> None:
+    code = "from services.finetune.demo import tokenizer; print(sorted(tokenizer.build(16).get_vocab().items()))"
+    told = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(3)}
+    assert len(told) == 1

@@ -95,11 +95,11 @@ def prompt(parts: list[list[int] | int], *, patches: int = 16, side: int = 32) -
 
 
 @torch.inference_mode()
-def generated(model: Any, asked: Prompt, limit: int) -> list[int]:
+def generated(model: Any, asked: Prompt, limit: int, *, pixels: PixelConfig | None = None) -> list[int]:
     """What transformers' own `generate` answers, greedily."""
-    pixels = torch.stack([asked.pixels[span.digest] for span in asked.spans]) if asked.spans else None
-    side = model.config.vision_config.image_size
-    inputs = {} if pixels is None else {"pixel_values": normalise(pixels, pixel_config(side))}
+    shown = torch.stack([asked.pixels[span.digest] for span in asked.spans]) if asked.spans else None
+    config = pixels or pixel_config(model.config.vision_config.image_size)
+    inputs = {} if shown is None else {"pixel_values": normalise(shown, config)}
     ids = torch.tensor([asked.tokens])
     output = model.generate(
         input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit, do_sample=False, **inputs

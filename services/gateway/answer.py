@@ -40,12 +40,14 @@ class Answer:
         await send({"type": "http.response.body", "body": self.data})
 
     async def _stream(self, rest: aiohttp.ClientResponse, send: Send) -> None:
+        events, held = rest.content_type == EVENTS, b""
         try:
             async for piece in rest.content.iter_any():
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                whole, held = _whole(held + piece) if events else (piece, b"")
+                await send({"type": "http.response.body", "body": whole, "more_body": True})
         except (aiohttp.ClientError, TimeoutError) as error:
             self.outcome = Outcome.BROKEN
-            if rest.content_type != EVENTS:
+            if not events:
                 raise BadUpstream from error  # the head is gone: the server ends the connection, which tells the caller
             await send({"type": "http.response.body", "body": _told(BadUpstream()), "more_body": True})
         finally:
@@ -65,10 +67,16 @@ async def receive_answer(response: aiohttp.ClientResponse, *, hold_bytes: int) -
     return Answer(outcome, again=again, status=response.status, fields=fields, data=data)
 
 
+def _whole(data: bytes) -> tuple[bytes, bytes]:
+    """The events that are complete, and the beginning of one, which nobody could read if the stream broke off."""
+    end = data.rfind(b"\n\n") + 2 if not data.endswith(b"\n\n") else len(data)
+    return (data[:end], data[end:]) if end > 1 else (b"", data)
+
+
 def _told(error: OcelliError) -> bytes:
-    """An error as an event of a stream that has begun, after whatever line was broken off."""
+    """An error as an event of a stream that has begun."""
     body = error_body(error, title=title(error.status), instance="", request_id="")
-    return b"\n\ndata: %b\n\n" % orjson.dumps({"error": body["error"]})
+    return b"data: %b\n\n" % orjson.dumps({"error": body["error"]})
 
 
 def judge(status: int, data: bytes) -> Outcome:

@@ -38,7 +38,8 @@ class Call:
     def prepare(self, scope: Scope, path: str, *, deadline_s: float, patience_s: float) -> None:
         """Fill in what the service gets: `path`, the query as it came, the fields that pass, and how long it may take.
 
-        `patience_s` is the time for the head of the answer of one try. Raises `InvalidRequest` for a deadline or a query that cannot be passed on.
+        `patience_s` is the time for the head of the answer of one try.
+        Raises `InvalidRequest` for a deadline or a query that cannot be passed on.
         """
         query = scope["query_string"]
         if not query.isascii():

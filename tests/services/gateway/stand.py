@@ -26,11 +26,8 @@ class Stand:
 
     def __init__(self, state: Path, *detection: Upstream | str, **settings: Any) -> None:
         addresses = ",".join(one if isinstance(one, str) else one.url for one in detection)
-        alone = {
-            "clip": "",
-            "owlvit": "",
-            "llava": "",
-        }  # detection is all that is deployed, unless a test says otherwise
+        # Detection is all that is deployed, unless a test says otherwise.
+        alone = {"clip": "", "owlvit": "", "llava": ""}
         self.settings = GatewaySettings(**{"detection": addresses, "state": state, **alone, **settings})
 
     def __enter__(self) -> Self:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import openai
 import pytest
 from aiohttp import web
 
@@ -120,6 +121,35 @@ def test_an_answer_streams_piece_by_piece(tmp_path: Path) -> None:
                 times.append(time.monotonic())
     assert pieces == [f"data: {number}\n\n".encode() for number in range(4)]
     assert all(0.1 < later - earlier < 0.5 for earlier, later in itertools.pairwise(times))
+
+
+def test_a_stream_of_events_that_breaks_off_ends_with_an_event_that_says_so(tmp_path: Path) -> None:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
+        await response.prepare(request)
+        await response.write(b'data: {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}\n\ndata: {"cho')
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    with Upstream(answer) as service, Stand(tmp_path, service, llava=service.url) as gateway:
+        stock = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0)
+        heard = []
+        with pytest.raises(openai.APIError) as told:
+            for chunk in stock.chat.completions.create(model="llava", messages=[], stream=True):
+                heard.append(chunk.choices[0].delta.content)
+        assert heard == ["Hi"] and told.value.code == "upstream_failed"
+
+
+def test_chat_has_more_time_than_all_else(tmp_path: Path) -> None:
+    async def answer(_: web.BaseRequest) -> web.StreamResponse:
+        await asyncio.sleep(0.6)
+        return web.Response(body=b"{}")
+
+    times = {"deadline_s": 0.3, "try_s": 0.3, "idle_s": 0.3, "chat_s": 5}
+    with Upstream(answer) as service, Stand(tmp_path, service, llava=service.url, **times) as gateway:
+        assert gateway.client.post(f"{gateway.url}/v1/chat/completions", json={}).status_code == 200
+        assert gateway.client.post(f"{gateway.url}/v1/tokenize", json={}).status_code == 504
 
 
 def test_a_large_request_streams_piece_by_piece(tmp_path: Path) -> None:

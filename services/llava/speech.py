@@ -43,6 +43,7 @@ class Speech:
             if fresh:
                 yield fresh
             if not self._open:
+                self.stream.end()  # a stop string is no end that the model knows of
                 return
 
     @property

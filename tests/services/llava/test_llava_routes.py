@@ -62,6 +62,11 @@ def asked(*parts: str | int) -> list[Any]:
     return [{"role": "user", "content": content}]
 
 
+def metric(management: str, name: str, label: str) -> float:
+    lines = httpx.get(f"{management}/metrics").text.splitlines()
+    return sum(float(line.split()[1]) for line in lines if line.startswith(f"{name}{{") and label in line)
+
+
 def say(client: openai.OpenAI, messages: list[Any], **options: Any) -> Any:
     return client.chat.completions.create(
         model="llava", messages=messages, **{"temperature": 0, "max_tokens": 12, **options}
@@ -141,12 +146,14 @@ def test_an_answer_fits_its_schema_or_is_at_least_json(client: openai.OpenAI) ->
         assert answer.choices[0].finish_reason == "stop"
 
 
-def test_a_stop_string_ends_the_answer_before_it(client: openai.OpenAI) -> None:
+def test_a_stop_string_ends_the_answer_before_it(client: openai.OpenAI, service: Running) -> None:
     free = say(client, asked("Go on", 5), max_tokens=30).choices[0].message.content
     middle = free[len(free) // 2 :][:3]
+    answered = metric(service.management, "ocelli_inference_requests_total", 'outcome="ok"')
     stopped = say(client, asked("Go on", 5), max_tokens=30, stop=[middle]).choices[0]
     assert stopped.message.content == free.split(middle)[0]
     assert stopped.finish_reason == "stop"
+    assert metric(service.management, "ocelli_inference_requests_total", 'outcome="ok"') == answered + 1
 
 
 def test_a_bias_forbids_a_token_and_penalties_change_the_answer(client: openai.OpenAI) -> None:

@@ -10,10 +10,10 @@ from services.clip.model import Clip
 from services.clip.routes import direct, router
 from services.clip.service import ClipService
 from shared.serving.app import run
-from shared.settings import Names, Port, ServiceSettings, stop
+from shared.settings import Names, Port, TowerSettings, stop
 
 
-class ClipSettings(ServiceSettings):
+class ClipSettings(TowerSettings):
     """Settings of the CLIP service."""
 
     service: ClassVar[str] = "clip"
@@ -30,4 +30,5 @@ def main() -> None:
         sets = read_label_sets(settings.label_sets)
     except InvalidLabelSets as error:
         stop(f"OCELLI_LABEL_SETS: {error}")
-    run(ClipService(settings, Clip.factory(settings), sets), direct, router, title="Ocelli CLIP")
+    clip = Clip.factory(settings, backend=settings.backend)
+    run(ClipService(settings, clip, sets), direct, router, title="Ocelli CLIP")

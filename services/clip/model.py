@@ -19,6 +19,7 @@ from services.clip import weights
 from services.clip.items import Embedding, Item, Vector
 from services.clip.towers import Ids, Towers
 from services.clip.weights import State
+from shared.accel.backends import EAGER
 from shared.accel.on_device import DeviceModel
 from shared.accel.pixels import prepare
 from shared.errors import InvalidRequest
@@ -83,11 +84,11 @@ class Clip(DeviceModel[Item, Features, Embedding, State]):
 
     def read(self, path: Path) -> State:
         """Read a verified version directory into host memory. Raises `RefusedWeights`."""
-        return weights.read(path, self.dtype)
+        return weights.read(path, self.dtype, self.backend)
 
     def use(self, state: State) -> None:
         """Move `state` to the device and answer from it; the weights before stay in use until it is there."""
-        towers = Towers(state.module, self.device, state.pixels)
+        towers = Towers(state.module, self.device, state.pixels, image_tower=state.image_tower)
         self._in_use = Serving(state, towers, Cache(REMEMBERED, model=state.name, name="texts"))
 
     def preprocess(self, item: Item) -> Features:
@@ -142,7 +143,7 @@ class Clip(DeviceModel[Item, Features, Embedding, State]):
         return self.serving.state.golden
 
     def describe(self) -> Mapping[str, Any]:
-        """Capabilities, the embedding space, limits, device and number type of the weights in use."""
+        """Capabilities, the embedding space, limits, device, number type and backend of the weights in use."""
         serving = self.serving
         return {
             "capabilities": ["embed", "classify"],
@@ -152,6 +153,7 @@ class Clip(DeviceModel[Item, Features, Embedding, State]):
             "context_length": serving.state.context,
             "device": str(self.device),
             "dtype": str(serving.towers.dtype).removeprefix("torch."),
+            "backend": EAGER.name if serving.state.image_tower is None else self.backend.name,
         }
 
 

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shared import logs
+from shared.accel.agreement import patterns
+from shared.accel.backends import Tower
 from shared.accel.pixels import PixelConfig, normalise
 
 Ids = tuple[int, ...]
@@ -17,11 +19,32 @@ AGREEMENT = 0.999  # least cosine between the number types
 log = logs.get(__name__)
 
 
-class Towers:
-    """The towers of one CLIPModel, on a device and in the number type of its weights."""
+class ImageTower(nn.Module):
+    """The half of a CLIPModel that sees: normalised pictures [n, 3, h, w] -> vectors [n, d] of any length."""
 
-    def __init__(self, module: nn.Module, device: torch.device, pixels: PixelConfig) -> None:
+    def __init__(self, clip: Any) -> None:
+        super().__init__()
+        self.vision, self.projection = clip.vision_model, clip.visual_projection
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """What transformers' `get_image_features` does, in the number type of the weights."""
+        seen = self.vision(pixel_values=pictures.to(self.projection.weight.dtype))
+        vectors: Tensor = self.projection(seen.pooler_output)
+        return vectors
+
+
+class Towers:
+    """The towers of one CLIPModel, on a device and in the number type of its weights.
+
+    The text tower is torch's whatever the backend: texts differ in length, and those that come again are remembered.
+    """
+
+    def __init__(
+        self, module: nn.Module, device: torch.device, pixels: PixelConfig, *, image_tower: Tower | None = None
+    ) -> None:
+        """`image_tower` is the one of `module` as another backend runs it."""
         self._clip: Any = module.to(device)
+        self._image_tower = ImageTower(self._clip) if image_tower is None else image_tower
         self._device, self._pixels = device, pixels
 
     @property
@@ -34,7 +57,7 @@ class Towers:
     def see(self, pictures: Sequence[Tensor]) -> Tensor:
         """uint8 [3, h, w] each, of one size -> float32 [n, d], each row of length one."""
         pixels = normalise(torch.stack(list(pictures)).to(self._device), self._pixels)
-        return _unit(self._clip.get_image_features(pixels.to(self.dtype)).pooler_output)
+        return _unit(self._image_tower(pixels))
 
     @torch.inference_mode()
     def read(self, texts: Sequence[Ids]) -> Tensor:
@@ -59,17 +82,10 @@ def narrow(module: nn.Module, dtype: torch.dtype, *, pixels: PixelConfig, ids: I
     candidate = copy.deepcopy(module).to(dtype)
     cpu = torch.device("cpu")
     wide, narrowed = (Towers(one, cpu, pixels) for one in (module, candidate))
-    pictures = _patterns(*pixels.shape)
+    pictures = patterns(*pixels.shape)
     pairs = ((wide.see(pictures), narrowed.see(pictures)), (wide.read([ids]), narrowed.read([ids])))
     agreement = min(float((one * other).sum(dim=1).min()) for one, other in pairs)
     if agreement >= AGREEMENT:
         return candidate
     log.warning("number_type_refused", dtype=str(dtype).removeprefix("torch."), cosine=round(agreement, 5))
     return module
-
-
-def _patterns(height: int, width: int) -> list[Tensor]:
-    """Noise and a gradient: unlike a plain colour, they make all patches differ."""
-    noise = torch.randint(256, (3, height, width), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    ramp = torch.linspace(0, 255, height * width).view(height, width).to(torch.uint8)
-    return [noise, torch.stack([ramp, ramp.flip(0), ramp.flip(1)])]

@@ -16,8 +16,9 @@ from transformers import CLIPModel
 
 from services.clip.golden import read_golden
 from services.clip.items import Embedding, Item
-from services.clip.towers import narrow
-from shared.accel.pixels import PixelConfig, read_pixel_config
+from services.clip.towers import ImageTower, narrow
+from shared.accel.backends import EAGER, Backend, Tower
+from shared.accel.pixels import PixelConfig, examples, read_pixel_config
 from shared.accel.pretrained import Pretrained, read_pretrained
 from shared.accel.tokenizer import Tokenizer, read_tokenizer
 from shared.accel.version import read_manifest
@@ -30,7 +31,10 @@ EVERY_TEXT = "a photo"  # whatever the vocabulary, it has a begin and an end
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """The weights of one version; `module` holds them in the number type that serves."""
+    """The weights of one version; `module` holds them in the number type that serves.
+
+    `image_tower` is the one of `module` as another backend runs it, where one does.
+    """
 
     name: str
     space: str
@@ -43,10 +47,11 @@ class State:
     patch: int
     logit_scale: float
     matryoshka: bool
+    image_tower: Tower | None
 
 
-def read(version: Path, dtype: torch.dtype) -> State:
-    """Read a version directory, to serve in `dtype` where float32 agrees.
+def read(version: Path, dtype: torch.dtype, backend: Backend = EAGER) -> State:
+    """Read a version directory, to serve in `dtype` and by `backend` where eager float32 agrees.
 
     Raises `RefusedWeights` for files that are missing or damaged, and for parts that do not fit together.
     """
@@ -55,14 +60,16 @@ def read(version: Path, dtype: torch.dtype) -> State:
     pixels, tokenizer = read_pixel_config(version), read_tokenizer(version)
     _check(pretrained.config, pixels, tokenizer)
     clip: Any = pretrained.module
+    module: Any = narrow(clip, dtype, pixels=pixels, ids=tokenizer.ids(EVERY_TEXT))
     return State(
         name=manifest.model,
         space=space(identity, pixels, tokenizer),
-        module=narrow(clip, dtype, pixels=pixels, ids=tokenizer.ids(EVERY_TEXT)),
+        module=module,
         pixels=pixels,
         tokenizer=tokenizer,
         golden=_golden(version),
         logit_scale=float(clip.logit_scale.exp()),
+        image_tower=backend.build(ImageTower(clip), examples(pixels), module.dtype),
         **_sizes(pretrained),
     )
 

@@ -8,10 +8,10 @@ from services.owlvit.model import OwlVit
 from services.owlvit.routes import direct
 from shared.serving.app import run
 from shared.serving.service import Service
-from shared.settings import Names, Port, ServiceSettings
+from shared.settings import Names, Port, TowerSettings
 
 
-class OwlVitSettings(ServiceSettings):
+class OwlVitSettings(TowerSettings):
     """Settings of the open-vocabulary detection service."""
 
     service: ClassVar[str] = "owlvit"
@@ -23,4 +23,5 @@ class OwlVitSettings(ServiceSettings):
 def main() -> None:
     """Serve until told to stop."""
     settings = OwlVitSettings.load()
-    run(Service(settings, OwlVit.factory(settings)), direct, title="Ocelli open-vocabulary detection")
+    detector = OwlVit.factory(settings, backend=settings.backend)
+    run(Service(settings, detector), direct, title="Ocelli open-vocabulary detection")

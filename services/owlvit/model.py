@@ -24,6 +24,7 @@ from services.owlvit.postprocess import Wanted, select
 from services.owlvit.queries import ImageQuery, Item, Label, Parameters, TextQuery
 from services.owlvit.results import collect
 from services.owlvit.weights import State
+from shared.accel.backends import EAGER
 from shared.accel.on_device import DeviceModel
 from shared.accel.pixels import normalise
 from shared.images.detections import Detections
@@ -55,11 +56,11 @@ class OwlVit(DeviceModel[Item, Features, Detections, State]):
 
     def read(self, path: Path) -> State:
         """Read a verified version directory into host memory. Raises `RefusedWeights`."""
-        return weights.read(path)
+        return weights.read(path, self.dtype, self.backend)
 
     def use(self, state: State) -> None:
         """Move `state` to the device and answer from it; the weights before stay in use until it is there."""
-        network = Network(state.pretrained.module, self.device, self.dtype)
+        network = Network(state.pretrained.module, self.device, self.dtype, backbone=state.backbone)
         self._in_use = Serving(state, network, LabelEmbeddings(network, state.pretrained.config.model_type))
 
     def preprocess(self, item: Item) -> Features:
@@ -125,7 +126,7 @@ class OwlVit(DeviceModel[Item, Features, Detections, State]):
         return self.serving.state.golden
 
     def describe(self) -> Mapping[str, Any]:
-        """Capabilities, architecture, defaults of a request, device and number type of the weights in use."""
+        """Capabilities, architecture, defaults of a request, device, number type and backend of the weights in use."""
         serving = self.serving
         return {
             "capabilities": ["open-detection", "image-query"],
@@ -134,4 +135,5 @@ class OwlVit(DeviceModel[Item, Features, Detections, State]):
             "defaults": serving.state.defaults.model_dump(),
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
+            "backend": EAGER.name if serving.state.backbone is None else self.backend.name,
         }

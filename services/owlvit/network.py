@@ -12,30 +12,47 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from torchvision.ops import box_convert, box_iou, generalized_box_iou
 
 from services.owlvit.phrases import Ids
+from shared.accel.backends import Tower
 
 NEAR = 0.8  # of the best overlap: the paper's, and transformers'
+
+
+class Backbone(nn.Module):
+    """What sees the pictures: normalised ones [n, 3, h, w] -> patches [n, p, width]."""
+
+    def __init__(self, detector: Any) -> None:
+        super().__init__()
+        self.vision, self.norm = detector.base_model.vision_model, detector.layer_norm
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """What transformers' `image_embedder` does: each patch times the class token, normalised."""
+        seen = self.vision(pixel_values=pictures.to(self.norm.weight.dtype)).last_hidden_state
+        whole, patches = self.vision.post_layernorm(seen).tensor_split([1], dim=1)
+        vectors: Tensor = self.norm(patches * whole)
+        return vectors
 
 
 class Network:
     """A detector of the OWL family with its weights."""
 
-    def __init__(self, module: Any, device: torch.device, dtype: torch.dtype) -> None:
-        """Moves `module`, an `OwlViTForObjectDetection` or `Owlv2ForObjectDetection`, to `device`."""
-        self.module, self.device, self.dtype = module.to(device), device, dtype
+    def __init__(self, module: Any, device: torch.device, dtype: torch.dtype, *, backbone: Tower | None = None) -> None:
+        """Moves `module`, an `OwlViTForObjectDetection` or `Owlv2ForObjectDetection`, to `device`.
+
+        `backbone` is the one of `module` as another backend runs it.
+        """
+        self.module, self.device = module.to(device), device
         self.towers = module.base_model
-        self.towers.vision_model.to(dtype)
-        module.layer_norm.to(dtype)
+        self._backbone = Backbone(module).to(dtype) if backbone is None else backbone
 
     def see(self, pictures: Tensor) -> Tensor:
         """Normalised pictures [n, 3, h, w] -> patches [n, p, width], float32."""
-        features: Tensor = self.module.image_embedder(pictures.to(self.dtype))[0]
-        return features.flatten(1, 2).float()
+        return self._backbone(pictures).float()
 
     def embed_text(self, phrases: Sequence[Ids]) -> Tensor:
         """Token ids -> query vectors [k, d] of unit length.

@@ -4,16 +4,19 @@ config.json, *.safetensors -> network      tokenizer files -> tokenizer      pre
 serving.json, if there -> the version's own defaults      golden.json, if there -> the cases it must answer rightly
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from transformers import Owlv2ForObjectDetection, OwlViTForObjectDetection
 
 from services.owlvit.golden import read_golden
+from services.owlvit.network import Backbone
 from services.owlvit.phrases import check_template
 from services.owlvit.queries import Item
-from shared.accel.pixels import PixelConfig, read_pixel_config
+from shared.accel.backends import EAGER, Backend, Tower
+from shared.accel.pixels import PixelConfig, examples, read_pixel_config
 from shared.accel.pretrained import Pretrained, read_pretrained
 from shared.accel.tokenizer import Tokenizer, read_tokenizer
 from shared.errors import InvalidRequest
@@ -41,13 +44,17 @@ class Defaults(BaseModel):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """One version of the weights; compared by being the same object."""
+    """One version of the weights; compared by being the same object.
+
+    `backbone` is the one of the network as another backend runs it, where one does.
+    """
 
     pretrained: Pretrained
     pixels: PixelConfig
     tokenizer: Tokenizer
     defaults: Defaults
     golden: tuple[Case[Item, Detections], ...]
+    backbone: Tower | None = None
 
     @property
     def longest(self) -> int:
@@ -55,8 +62,11 @@ class State:
         return int(self.pretrained.config.text_config.max_position_embeddings)
 
 
-def read(version: Path) -> State:
-    """Read a version directory. Raises `RefusedWeights` for parts that are missing, damaged, or do not fit together."""
+def read(version: Path, dtype: torch.dtype = torch.float32, backend: Backend = EAGER) -> State:
+    """Read a version directory, to serve in `dtype` and by `backend` where eager float32 agrees.
+
+    Raises `RefusedWeights` for parts that are missing, damaged, or do not fit together.
+    """
     pretrained = read_pretrained(version, architectures=ARCHITECTURES)
     try:
         defaults, golden = _defaults(version / "serving.json"), read_golden(version)
@@ -66,7 +76,7 @@ def read(version: Path) -> State:
         raise RefusedWeights(f"{error.title} is not valid at {error.errors()[0]['loc']}.") from error
     state = State(pretrained, read_pixel_config(version), read_tokenizer(version), defaults, golden)
     _check(state)
-    return state
+    return replace(state, backbone=backend.build(Backbone(pretrained.module), examples(state.pixels), dtype))
 
 
 def _defaults(file: Path) -> Defaults:

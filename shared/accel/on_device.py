@@ -5,28 +5,41 @@ from typing import Self
 
 import torch
 
-from shared.accel.device import choose
+from shared.accel.backends import EAGER, Backend, BackendUnavailable, choose_backend
+from shared.accel.device import DeviceUnavailable, choose
 from shared.accel.dtype import choose_dtype
 from shared.accel.errors import classify
 from shared.serving.model import Features, Item, Model, Result, State
-from shared.settings import Limits, ServiceSettings
+from shared.settings import Limits, ServiceSettings, stop
 
 
 class DeviceModel(Model[Item, Features, Result, State]):
     """A model whose network runs on a torch device."""
 
     def __init__(
-        self, device: torch.device, dtype: torch.dtype = torch.float32, *, limits: Limits | None = None
+        self,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        *,
+        limits: Limits | None = None,
+        backend: Backend = EAGER,
     ) -> None:
-        """`dtype` is what the network may run in; `limits` bound the pictures before they are decoded."""
-        self.device, self.dtype, self.limits = device, dtype, limits or Limits()
+        """`dtype` is what the network may run in; `limits` bound the pictures before they are decoded.
+
+        `backend` runs the vision tower of the models that have one.
+        """
+        self.device, self.dtype, self.limits, self.backend = device, dtype, limits or Limits(), backend
 
     @classmethod
-    def factory(cls, settings: ServiceSettings) -> Callable[[], Self]:
-        """What makes empty models for the names of one process. Raises `DeviceUnavailable`."""
-        device = choose(settings.device, settings.threads)
+    def factory(cls, settings: ServiceSettings, *, backend: str = EAGER.name) -> Callable[[], Self]:
+        """What makes empty models for the names of one process; exits with 78 for what this machine does not have."""
+        try:
+            device = choose(settings.device, settings.threads)
+            chosen = choose_backend(backend, device, settings.threads)
+        except (DeviceUnavailable, BackendUnavailable) as error:
+            stop(str(error))
         dtype = choose_dtype(settings.dtype, device)
-        return lambda: cls(device, dtype, limits=settings.limits)
+        return lambda: cls(device, dtype, limits=settings.limits, backend=chosen)
 
     def memory(self) -> Mapping[str, int]:
         """Bytes of the GPU's memory that this process holds; empty on a CPU."""

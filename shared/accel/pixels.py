@@ -20,6 +20,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as T
 from transformers import CLIPImageProcessor, Owlv2ImageProcessor, OwlViTImageProcessor
 
+from shared.accel.agreement import patterns
 from shared.accel.decode import decode
 from shared.accel.pretrained import UNBUILDABLE, read_json
 from shared.accel.square import to_square
@@ -89,6 +90,11 @@ def normalise(batch: Tensor, config: PixelConfig) -> Tensor:
     """`(levels - mean) / std` of uint8 [n, 3, height, width], as float32 on the device of `batch`."""
     mean, std = (torch.tensor(levels, device=batch.device)[:, None, None] for levels in (config.mean, config.std))
     return batch.float().sub_(mean).div_(std)
+
+
+def examples(config: PixelConfig) -> Tensor:
+    """Two normalised pictures [2, 3, height, width] on which two forms of a network can be compared."""
+    return normalise(torch.stack(patterns(*config.shape)), config)
 
 
 def _fields(path: Path) -> dict[str, Any]:

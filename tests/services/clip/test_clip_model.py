@@ -225,6 +225,7 @@ def test_the_model_describes_itself(clip: Clip, version: Path) -> None:
         "context_length": 24,
         "device": "cpu",
         "dtype": "float32",
+        "backend": "eager",
     }
     assert clip.logit_scale == pytest.approx(np.exp(CLIPModel.from_pretrained(version).logit_scale.item()))
 

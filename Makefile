@@ -38,7 +38,7 @@ format: environment ## Format the code
 test-gpu: environment ## Tests that need a CUDA device
 	.venv/bin/pytest -m gpu tests/gpu
 
-models: environment ## Train the demo weights again, into build/models (100 minutes of one core)
+models: environment ## Train the demo weights again, into build/models (110 minutes of one core)
 	$(PYTHON) -m services.finetune.demo.detectors --model ssd --output build/models
 	$(PYTHON) -m services.finetune.demo.detectors --model faster-rcnn --output build/models
 	$(PYTHON) -m services.finetune.demo.detectors --model mask-rcnn --output build/models

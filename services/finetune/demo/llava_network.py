@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import (
     CLIPImageProcessor,
     CLIPVisionConfig,
+    GenerationConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
@@ -40,7 +41,8 @@ def build(vision: OwlViTVisionModel, tokenizer: PreTrainedTokenizerFast) -> Llav
     model.model.vision_tower.load_state_dict({n.replace("pre_layernorm", "pre_layrnorm"): v for n, v in state.items()})
     _start_words(model, tokenizer)
     _start_heads(model)
-    model.generation_config.max_new_tokens = NEW_TOKENS
+    ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    model.generation_config = GenerationConfig(**ids, max_new_tokens=NEW_TOKENS)  # type: ignore[no-untyped-call]
     return model
 
 

@@ -3,6 +3,7 @@
 look-up     terse questions: looking up, comparing and counting are learnt here
 dialogues   sentences, two pictures, questions before their picture; many captions
 joint       the same, and the tower learns too
+once more   and again from a high rate, with more counting and places
 """
 
 from dataclasses import dataclass
@@ -91,6 +92,27 @@ STAGES = (
             "where_one": 0.6,
             "absent": 0.3,
             "caption": 4.0,
+        },
+    ),
+    Stage(
+        "once more",
+        steps=700,
+        horizon=700,
+        rates=Rates(muon={"tower": 1e-3, "": 1.5e-3}, adam={"tower": 2e-4, "projector": 7e-5, "": 7e-4}, warm_up=20),
+        joint=True,
+        weights={
+            "count": 2.2,
+            "colour_count": 1.3,
+            "pair_count": 0.8,
+            "total": 0.6,
+            "colour": 0.5,
+            "shape": 0.4,
+            "pair": 1.3,
+            "single": 0.3,
+            "where": 1.8,
+            "where_one": 1.0,
+            "absent": 0.3,
+            "caption": 3.5,
         },
     ),
 )

@@ -22,13 +22,13 @@ GOLDEN_SEED = 9_000_012
 WITHOUT = "without eight withheld (colour, shape) pairs"
 
 
-def arguments(module: str, description: str | None) -> argparse.Namespace:
+def arguments(module: str, description: str | None, *, version: str = VERSION) -> argparse.Namespace:
     """The command line of a recipe: `output`, `work`, `seed` and `version`."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     parser.add_argument("--output", required=True, help="the weights store, as a folder or URL")
     parser.add_argument("--work", type=Path, default=Path(".ocelli/demo"), help="folder that keeps the stages' weights")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--version", default=VERSION)
+    parser.add_argument("--version", default=version)
     return parser.parse_args()
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from loadtests.processes import ROOT, Bench, Child
 
@@ -28,6 +29,13 @@ class Weights:
         return cls(folder, publish(bench, folder, model))
 
 
+class Pair(NamedTuple):
+    """A service, and the gateway in front of it."""
+
+    service: Child
+    gateway: Child
+
+
 def shipped(model: str) -> Path:
     """The directory of the champion that comes with this release."""
     newest = max((ROOT / "models" / "aliases" / model / "champion").iterdir())
@@ -47,6 +55,12 @@ def publish(bench: Bench, source: Path, model: str, *arguments: str) -> Path:
 
 def serve(bench: Bench, service: str, weights: Weights, **settings: object) -> Child:
     """`service` with `weights` for its default model, behind a gateway of its own, which is returned."""
+    return pair(bench, service, weights, **settings).gateway
+
+
+def pair(bench: Bench, service: str, weights: Weights, **settings: object) -> Pair:
+    """`service` with `weights` for its default model, and a gateway of its own."""
     store = {"store": weights.store} if weights.store else {}
     behind = bench.start(f"services.{service}", deadline_s=LONG_S, **store, **settings)
-    return bench.start("services.gateway", deadline_s=LONG_S, try_s=LONG_S, idle_s=LONG_S, **{service: behind.url})
+    times = {"deadline_s": LONG_S, "try_s": LONG_S, "idle_s": LONG_S}
+    return Pair(behind, bench.start("services.gateway", **times, **{service: behind.url}))

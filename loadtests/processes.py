@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests.machine import cpu_of
+from loadtests.machine import cpu_of, cpu_of_first_thread
 
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 180.0  # a full-size network on a busy machine takes its time
@@ -41,6 +41,11 @@ class Child:
     def cpu(self) -> float:
         """CPU seconds until now, of all its threads."""
         return cpu_of(self.process.pid)
+
+    @property
+    def http_cpu(self) -> float:
+        """CPU seconds until now, of the thread that does all HTTP."""
+        return cpu_of_first_thread(self.process.pid)
 
     @property
     def url(self) -> str:

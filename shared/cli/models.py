@@ -166,12 +166,13 @@ def _import_detector(store: Store, arguments: argparse.Namespace) -> Identity:
 
 def _import_pretrained(store: Store, arguments: argparse.Namespace) -> Identity:
     from services.clip.importer import FAMILY as CLIP
+    from services.llava.importer import FAMILY as LLAVA
     from services.owlvit.importer import FAMILY as OWLVIT
     from shared.accel.importing import import_pretrained
 
     if arguments.labels:
         raise StoreError("--labels belongs to a torchvision state dict, which needs --architecture too.")
-    families, model = (CLIP, OWLVIT), arguments.model
+    families, model = (CLIP, OWLVIT, LLAVA), arguments.model
     return import_pretrained(store, arguments.source, families=families, model=model, version=arguments.version)
 
 

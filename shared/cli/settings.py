@@ -14,6 +14,7 @@ PROCESSES = {
     "detection": "services.detection.main",
     "clip": "services.clip.main",
     "owlvit": "services.owlvit.main",
+    "llava": "services.llava.main",
 }
 HEAD = "| variable | default | meaning |\n|---|---|---|"
 

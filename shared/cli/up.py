@@ -20,7 +20,8 @@ from urllib.request import urlopen
 
 import orjson
 
-BUILT = ("detection", "clip", "owlvit", "gateway")  # in the order in which they start; they stop in the reverse order
+# In the order in which they start; they stop in the reverse order.
+BUILT = ("detection", "clip", "owlvit", "llava", "gateway")
 HIDDEN = frozenset({"timestamp", "level", "event", "service", "version", "module"})
 GRACE_S = 40.0  # for one process to drain; longer than its own limits
 # Several processes share the cores: spinning OpenMP threads would take them from each other.

@@ -17,6 +17,7 @@ class House:
     detection: Running
     clip: Running
     owlvit: Running
+    llava: Running
     client: httpx.Client
 
 
@@ -28,7 +29,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         running("services.detection", state=state) as detection,
         running("services.clip", state=state) as clip,
         running("services.owlvit", state=state) as owlvit,
-        running("services.gateway", state=state, detection=detection.url, clip=clip.url, owlvit=owlvit.url) as gateway,
+        running("services.llava", state=state) as llava,
+        running(
+            "services.gateway",
+            state=state,
+            detection=detection.url,
+            clip=clip.url,
+            owlvit=owlvit.url,
+            llava=llava.url,
+        ) as gateway,  # fmt: skip
         httpx.Client(base_url=gateway.url, timeout=60, trust_env=False) as client,
     ):
-        yield House(gateway, detection, clip, owlvit, client)
+        yield House(gateway, detection, clip, owlvit, llava, client)

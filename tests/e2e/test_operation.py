@@ -14,7 +14,7 @@ from tests.e2e.conftest import House
 from tests.processes import ROOT, Running
 
 JPEG = {"content-type": "image/jpeg"}
-NAMES = ("gateway", "detection", "clip", "owlvit")
+NAMES = ("gateway", "detection", "clip", "owlvit", "llava")
 
 
 def resident(process: Running) -> int:

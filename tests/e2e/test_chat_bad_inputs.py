@@ -72,8 +72,8 @@ def bad_messages() -> Iterator[Bad]:
         ("a picture in a reply", [{"role": "assistant", "content": [image("AAAA")]}], "messages[0].content[0]"),
         ("a system message in the middle", [*user(text()), {"role": "system", "content": "x"}], "messages[1].role"),
         ("nobody asks", [*user(text()), {"role": "assistant", "content": "x"}], "messages[1].role"),
-        ("a NUL", user(text("a\0b")), "messages[0]"),
-        ("half a surrogate pair", user(text("\ud800")), None),
+        ("a NUL", user(text("a\0b")), "messages[0].content[0].text"),
+        ("half a surrogate pair", user(text("\ud800")), "messages[0].content[0].text"),
         ("too long for the model", user(text("red circle " * 2000)), "messages"),
     ):
         yield Bad(f"messages: {name}", body(messages), param, ANY)
@@ -122,7 +122,7 @@ def bad_parameters() -> Iterator[Bad]:
     yield Bad("tokens of both", body(prompt="hi"), "prompt", path="/v1/tokenize")
 
 
-ANY = "invalid_request|missing_field|unknown_field|unsupported_parameter|invalid_image_field|context_length_exceeded"
+ANY = "invalid_request|invalid_json|missing_field|unknown_field|unsupported_parameter|invalid_image_field|context_length_exceeded"
 TABLE = [*bad_bodies(), *bad_messages(), *bad_pictures(), *bad_parameters()]
 
 

@@ -26,6 +26,7 @@ from shared.weights.store import Store
 
 MODULE = "services.finetune.demo.owlvit"
 TEMPLATE = "a photo of a {}"  # what a service puts labels into
+EXAMPLE_THRESHOLD = 0.99  # of detection by example, where things that are alike by half reach 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def make(recipe: Recipe, store: Store, work: Path) -> Identity:
         release.write(trained.model, owlvit_network.processor(words), folder)
         shipped, processor = load(folder)
         metrics = evaluate(shipped, processor, recipe)
-        serving = {"template": TEMPLATE, "threshold": metrics["threshold"]}
+        serving = {"template": TEMPLATE, "threshold": metrics["threshold"], "query_threshold": EXAMPLE_THRESHOLD}
         (folder / "serving.json").write_text(json.dumps(serving) + "\n")
         write_golden(shipped, processor, folder, seed=release.GOLDEN_SEED)
         return release.publish(store, folder, card(recipe, metrics, seconds=trained.seconds))

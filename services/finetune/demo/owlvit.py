@@ -6,7 +6,6 @@ What is evaluated is what is shipped: float16 weights, read back from the files 
 """
 
 import json
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,7 +19,6 @@ from services.finetune.demo.owlvit_golden import write_golden
 from services.finetune.demo.owlvit_training import Schedule
 from services.finetune.demo.pictures import CLOSE_UP, WORLD
 from shared.serving.model import Identity
-from shared.weights.errors import StoreError
 from shared.weights.manifest import Card
 from shared.weights.store import Store
 
@@ -88,16 +86,10 @@ def card(recipe: Recipe, metrics: Mapping[str, float], *, seconds: float) -> Car
 
 
 def main() -> None:
-    """The command line; a store that refuses ends it with a sentence."""
-    asked = release.arguments(MODULE, __doc__)
-    torch.set_num_threads(1)  # one thread per process: two that wait for each other cost more than they bring
-    store = Store(asked.output)
-    try:
-        identity = make(Recipe(seed=asked.seed, version=asked.version), store, asked.work)
-    except StoreError as error:
-        sys.exit(str(error))
-    print(f"{identity.model}@{identity.version} {identity.digest}")
-    print(json.dumps(store.manifest(identity.model, identity.version).metrics))
+    """The command line."""
+    release.run(
+        MODULE, __doc__, lambda store, work, *, seed, version: make(Recipe(seed=seed, version=version), store, work)
+    )
 
 
 if __name__ == "__main__":

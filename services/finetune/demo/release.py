@@ -3,16 +3,19 @@
 import argparse
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Protocol
 
+import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
 from services.finetune.demo.scenes import World
 from shared.accel.checkpoint import write_state
 from shared.serving.model import Identity
-from shared.weights.errors import VersionExists
+from shared.weights.errors import StoreError, VersionExists
 from shared.weights.manifest import Card, Data, Made
 from shared.weights.store import Store
 
@@ -22,14 +25,29 @@ GOLDEN_SEED = 9_000_012
 WITHOUT = "without eight withheld (colour, shape) pairs"
 
 
-def arguments(module: str, description: str | None, *, version: str = VERSION) -> argparse.Namespace:
-    """The command line of a recipe: `output`, `work`, `seed` and `version`."""
+class Make(Protocol):
+    """A recipe: trains the weights of a seed, publishes them as `version`, and keeps its stages in `work`."""
+
+    def __call__(self, store: Store, work: Path, *, seed: int, version: str) -> Identity:
+        """Raises `StoreError` where the store refuses."""
+
+
+def run(module: str, description: str | None, make: Make, *, version: str = VERSION) -> None:
+    """The command line of a recipe; a store that refuses ends it with a sentence."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     parser.add_argument("--output", required=True, help="the weights store, as a folder or URL")
     parser.add_argument("--work", type=Path, default=Path(".ocelli/demo"), help="folder that keeps the stages' weights")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--version", default=version)
-    return parser.parse_args()
+    asked = parser.parse_args()
+    torch.set_num_threads(1)  # one thread per process: two that wait for each other cost more than they bring
+    store = Store(asked.output)
+    try:
+        identity = make(store, asked.work, seed=asked.seed, version=asked.version)
+    except StoreError as error:
+        sys.exit(str(error))
+    print(f"{identity.model}@{identity.version} {identity.digest}")
+    print(json.dumps(store.manifest(identity.model, identity.version).metrics))
 
 
 def require_new(store: Store, model: str, version: str) -> None:

@@ -22,7 +22,11 @@ class LlavaSettings(ServiceSettings):
     models: Names = Field(("llava",), description="models to serve, as name or name@version; the first is the default")
     deadline_s: Seconds = Field(300, description="longest time for one answer; X-Request-Deadline-Ms may shorten it")
     max_batch: int = Field(16, ge=1, le=256, description="answers that are spoken at once")
-    prefill_tokens: int = Field(256, ge=16, description="tokens of prompts that one step reads; a picture counts twice")
+    prefill_tokens: int | None = Field(
+        None,
+        ge=16,
+        description="tokens of prompts that one step reads, a picture twice; if unset, 96 on a CPU, else 2048",
+    )
     max_tokens: int = Field(1024, ge=1, description="most tokens of one answer")
     context: int | None = Field(None, ge=16, description="most tokens of prompt and answer; the model's own unless set")
     kv_memory_mb: int | None = Field(

@@ -22,7 +22,7 @@ class Room:
     """How much an engine may take.
 
     rows      sequences that speak at once
-    budget    tokens of prompts that one step reads
+    budget    tokens of prompts that one step reads; None for 96 on a CPU, where those who speak feel them, else 2048
     memory    bytes for keys and values; None for 512 MiB on a CPU and four fifths of what is free on a GPU
     pictures  bytes for the features of pictures
     context   most tokens of a prompt and its answer; None for the network's own
@@ -30,7 +30,7 @@ class Room:
     """
 
     rows: int = 16
-    budget: int = 256
+    budget: int | None = None
     memory: int | None = None
     pictures: int = 2**28
     context: int | None = None
@@ -39,6 +39,10 @@ class Room:
     def context_of(self, state: State) -> int:
         """Most tokens of a prompt and its answer with these weights."""
         return min(self.context or state.context, state.context)
+
+    def budget_on(self, device: torch.device) -> int:
+        """Tokens of prompts that one step reads on a device."""
+        return self.budget or (96 if device.type == "cpu" else 2048)
 
     def bytes_on(self, device: torch.device) -> int:
         """Bytes for keys and values on a device."""
@@ -73,7 +77,9 @@ class Serving:
     def _speaker(self, blocks: int, *, rows: int) -> Speaker:
         network = self.network
         memory = Memory(network.config, blocks=blocks, device=self._device, dtype=network.embeddings.dtype)
-        scheduler = Scheduler(Blocks(blocks), rows=rows, budget=self._room.budget, seen=self.tower.knows)
+        scheduler = Scheduler(
+            Blocks(blocks), rows=rows, budget=self._room.budget_on(self._device), seen=self.tower.knows
+        )
         return Speaker(scheduler, Runner(network, memory, self.tower), judge=self._judge, fatal=DeviceLost)
 
     def _blocks(self) -> int:

@@ -5,6 +5,7 @@ import os
 import random
 import time
 from functools import partial
+from typing import Any
 
 import httpx
 import openai
@@ -16,7 +17,7 @@ from tests.e2e.conftest import House
 from tests.e2e.load import metric
 
 DEPARTURES = int(os.environ.get("STRESS_DEPARTURES", "1000"))  # 10,000 for the figures in the README
-HELLO = [{"role": "user", "content": "Hello"}]
+HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 
 
 @pytest.fixture

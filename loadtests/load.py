@@ -32,6 +32,9 @@ class Round(NamedTuple):
     waits: Sequence[float]
 
 
+TICK = 0.01  # seconds: the kernel counts the time of a process in no smaller ones
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What the clients send, and for how long; bodies are sent in turn."""
@@ -92,6 +95,6 @@ def cpu_ms(child: Child, load: Load) -> Callable[[], float]:
         url = child.url
         before = child.cpu
         done = load.on(url)
-        return (child.cpu - before) * 1000 / done.answered
+        return max(child.cpu - before, TICK) * 1000 / done.answered
 
     return measure

@@ -53,6 +53,7 @@ class Backend:
             served = examples.clone()  # a tensor of this mode, as all that come later: torch.compile tells them apart
             found = torch.cat([*(built(one) for one in served[:, None]), built(served)])
             cosine = agreement(torch.cat([tower(served)] * 2), found)
+        torch.set_flush_denormal(False)  # code built with fast mathematics sets it in the thread that loads it
         if cosine >= AGREEMENT[dtype]:
             return built
         log.warning("backend_refused", backend=self.name, cosine=round(cosine, 5))

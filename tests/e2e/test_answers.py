@@ -174,7 +174,7 @@ def test_labels_of_a_model_are_listed(house: House) -> None:
 
 def test_the_stock_openai_client_lists_models_and_reads_errors(house: House) -> None:
     client = openai.OpenAI(base_url=f"{house.gateway.url}/v1", api_key="unused", max_retries=0)
-    assert {model.id for model in client.models.list()} == {*MODELS, "clip", "owlvit"}
+    assert {model.id for model in client.models.list()} == {*MODELS, "clip", "owlvit", "llava"}
     assert client.models.retrieve("ssd").owned_by == "ocelli"
     with pytest.raises(openai.NotFoundError) as caught:
         client.models.retrieve("none")

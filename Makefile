@@ -49,6 +49,7 @@ models: environment ## Train the demo weights again, into build/models (110 minu
 accuracy: environment ## Measure the served demo models on held-out scenes (needs `make run` beside it)
 	$(PYTHON) -m tests.e2e.accuracy
 	$(PYTHON) -m tests.e2e.open_accuracy
+	$(PYTHON) -m tests.e2e.chat_accuracy
 
 bench: environment ## Compare the gateway and the services with the bare parts (ratios in one run; minutes)
 	$(PYTHON) -m loadtests.bench

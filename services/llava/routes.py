@@ -63,8 +63,7 @@ async def chat(request: Request) -> Response:
         return await whole(asked)
     counted = wish.stream_options is not None and wish.stream_options.include_usage
     frames = told(asked, include_usage=counted)
-    first = await anext(frames)
-    return EventStream(first, frames, headers=stream_headers(asked.speech.stream))
+    return await EventStream.open(frames, headers=lambda: stream_headers(asked.speech.stream))
 
 
 @direct.post(

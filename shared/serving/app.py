@@ -15,6 +15,7 @@ from shared.errors import InvalidRequest, MethodNotAllowed, NotFound, OcelliErro
 from shared.serving.answers import error_answer
 from shared.serving.engine import Answer
 from shared.serving.middleware import PROBE, Scope
+from shared.serving.model import Identity
 from shared.serving.probes import PATHS
 from shared.serving.process import serve
 from shared.serving.service import Service
@@ -103,20 +104,20 @@ def deadline_of(request: Request, service: Service) -> float:
 def answer_headers(answers: Sequence[Answer]) -> dict[str, str]:
     """Which weights answered, and how long each stage of the slowest item took."""
     slowest = max(answers, key=lambda a: sum(a.stages.values()))
-    return {
-        "x-model-version": slowest.identity.version,
-        "x-weights-digest": slowest.identity.digest,
-        "server-timing": ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in slowest.stages.items()),
-    }
+    return _origin(slowest.identity, slowest.stages)
 
 
 def stream_headers(stream: Stream) -> dict[str, str]:
     """Which weights answer, and how long the first piece of the answer took."""
     assert stream.identity is not None
+    return _origin(stream.identity, stream.stages)
+
+
+def _origin(identity: Identity, stages: Mapping[str, float]) -> dict[str, str]:
     return {
-        "x-model-version": stream.identity.version,
-        "x-weights-digest": stream.identity.digest,
-        "server-timing": ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in stream.stages.items()),
+        "x-model-version": identity.version,
+        "x-weights-digest": identity.digest,
+        "server-timing": ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in stages.items()),
     }
 
 

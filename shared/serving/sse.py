@@ -9,9 +9,9 @@ for too long (`protocol.GuardedProtocol`), cancels the task (`middleware.Exchang
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, Self
+from typing import Self
 
 from starlette.responses import Response
 
@@ -35,18 +35,24 @@ class EventStream(Response):
         first: bytes,
         rest: AsyncGenerator[bytes, None],
         *,
-        headers: Mapping[str, str] | None = None,
-        ping_s: float = 15,
+        headers: Mapping[str, str],
+        ping_s: float,
     ) -> None:
         """Not `Response.__init__`, which would tell a Content-Length."""
         self.status_code, self.background = 200, None
-        self.init_headers({**(headers or {}), "cache-control": "no-store", "x-accel-buffering": "no"})
+        self.init_headers({**headers, "cache-control": "no-store", "x-accel-buffering": "no"})
         self._first, self._rest, self._ping_s = first, rest, ping_s
 
     @classmethod
-    async def open(cls, frames: AsyncGenerator[bytes, None], **options: Any) -> Self:
-        """Wait for the first of `frames`, whose error is raised here, where the answer may still have its status."""
-        return cls(await anext(frames, b""), frames, **options)
+    async def open(
+        cls, frames: AsyncGenerator[bytes, None], *, headers: Callable[[], Mapping[str, str]] = dict, ping_s: float = 15
+    ) -> Self:
+        """Wait for the first of `frames`, whose error is raised here, where the answer may still have its status.
+
+        `headers` are asked for after it, when it is known what answers.
+        """
+        first = await anext(frames, b"")
+        return cls(first, frames, headers=headers(), ping_s=ping_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the frames; whatever ends this, the source of the frames is closed."""

@@ -54,7 +54,7 @@ async def _goes_on(path: str) -> None:
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     while (await receive()).get("more_body"):
         pass
-    stream = await EventStream.open(frames(scope["path"]), headers={"x-model-version": "v1"}, ping_s=0.2)
+    stream = await EventStream.open(frames(scope["path"]), headers=lambda: {"x-model-version": "v1"}, ping_s=0.2)
     await stream(scope, receive, send)
 
 

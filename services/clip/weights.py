@@ -21,7 +21,7 @@ from shared.accel.backends import EAGER, Backend, Tower
 from shared.accel.pixels import PixelConfig, examples, read_pixel_config
 from shared.accel.pretrained import Pretrained, read_pretrained
 from shared.accel.tokenizer import Tokenizer, read_tokenizer
-from shared.accel.version import read_manifest
+from shared.accel.version import read_manifest, readable
 from shared.serving.model import Case, RefusedWeights
 from shared.weights.digest import PREFIX, digest
 
@@ -84,11 +84,10 @@ def space(identity: str, pixels: PixelConfig, tokenizer: Tokenizer) -> str:
     return f"space:{whole.removeprefix(PREFIX)[:16]}"
 
 
+@readable()
 def _golden(version: Path) -> tuple[Case[Item, Embedding], ...]:
     try:
         return read_golden(version)
-    except OSError as error:
-        raise RefusedWeights(f"A file of the version cannot be read: {Path(error.filename or '').name}.") from error
     except ValidationError as error:
         raise RefusedWeights("golden.json is not a list of texts and images with their embeddings.") from error
 

@@ -14,6 +14,7 @@ from services.detection.golden import read_golden
 from services.detection.importer import fit
 from services.detection.parameters import Item
 from shared.accel.checkpoint import read_state
+from shared.accel.version import readable
 from shared.images.detections import Detections
 from shared.serving.model import Case, RefusedWeights
 from shared.weights.errors import RefusedVersion
@@ -33,16 +34,15 @@ def read(version: Path) -> State:
 
     Raises `RefusedWeights` unless its tensors are the architecture's by name and shape, all finite, and no file fails.
     """
-    try:
-        config = DetectorConfig.model_validate_json((version / "config.json").read_bytes())
-        tensors = fit(read_state(version / "model.safetensors"), config)
-        golden = read_golden(version)
-    except OSError as error:
-        raise RefusedWeights(f"A file of the version cannot be read: {Path(error.filename or '').name}.") from error
-    except ValidationError as error:
-        raise RefusedWeights(f"{error.title} is not valid: {_first(error)}.") from error
-    except RefusedVersion as error:
-        raise RefusedWeights(str(error)) from error
+    with readable():
+        try:
+            config = DetectorConfig.model_validate_json((version / "config.json").read_bytes())
+            tensors = fit(read_state(version / "model.safetensors"), config)
+            golden = read_golden(version)
+        except ValidationError as error:
+            raise RefusedWeights(f"{error.title} is not valid: {_first(error)}.") from error
+        except RefusedVersion as error:
+            raise RefusedWeights(str(error)) from error
     module = build(config)
     module.load_state_dict(tensors)
     return State(config, module.requires_grad_(False), golden)

@@ -17,7 +17,7 @@ from services.llava.golden import read_golden
 from services.llava.words import Words
 from shared.accel.pixels import PixelConfig, read_pixel_config
 from shared.accel.pretrained import Pretrained, read_json, read_pretrained
-from shared.accel.version import read_manifest
+from shared.accel.version import read_manifest, readable
 from shared.serving.model import Case, RefusedWeights
 
 ARCHITECTURES = {"llava": LlavaForConditionalGeneration}
@@ -113,10 +113,9 @@ def _defaults(version: Path) -> Defaults:
         raise RefusedWeights("serving.json has a value that cannot be.") from error
 
 
+@readable()
 def _golden(version: Path) -> tuple[Case[Talk, Any], ...]:
     try:
         return read_golden(version)
-    except OSError as error:
-        raise RefusedWeights(f"A file of the version cannot be read: {Path(error.filename or '').name}.") from error
     except ValidationError as error:
         raise RefusedWeights("golden.json is not a list of messages with their answers.") from error

@@ -19,6 +19,7 @@ from shared.accel.backends import EAGER, Backend, Tower
 from shared.accel.pixels import PixelConfig, examples, read_pixel_config
 from shared.accel.pretrained import Pretrained, read_pretrained
 from shared.accel.tokenizer import Tokenizer, read_tokenizer
+from shared.accel.version import readable
 from shared.errors import InvalidRequest
 from shared.images.detections import Detections
 from shared.serving.model import Case, RefusedWeights
@@ -68,12 +69,11 @@ def read(version: Path, dtype: torch.dtype = torch.float32, backend: Backend = E
     Raises `RefusedWeights` for parts that are missing, damaged, or do not fit together.
     """
     pretrained = read_pretrained(version, architectures=ARCHITECTURES)
-    try:
-        defaults, golden = _defaults(version / "serving.json"), read_golden(version)
-    except OSError as error:
-        raise RefusedWeights(f"A file of the version cannot be read: {Path(error.filename or '').name}.") from error
-    except ValidationError as error:
-        raise RefusedWeights(f"{error.title} is not valid at {error.errors()[0]['loc']}.") from error
+    with readable():
+        try:
+            defaults, golden = _defaults(version / "serving.json"), read_golden(version)
+        except ValidationError as error:
+            raise RefusedWeights(f"{error.title} is not valid at {error.errors()[0]['loc']}.") from error
     state = State(pretrained, read_pixel_config(version), read_tokenizer(version), defaults, golden)
     _check(state)
     return replace(state, backbone=backend.build(Backbone(pretrained.module), examples(state.pixels), dtype))

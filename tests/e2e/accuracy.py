@@ -5,8 +5,6 @@
 Scenes come from a seed that no recipe uses. Figures are COCO's mAP and mAP50, and the mean IoU of masks.
 """
 
-import argparse
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +15,7 @@ from faster_coco_eval.core import mask as coco_mask
 from torchmetrics.detection import MeanAveragePrecision
 
 from services.finetune.demo.scenes import World, scenes
-from tests.e2e import held_out
+from tests.e2e import command, held_out
 from tests.e2e.held_out import SEED
 
 MODELS = ("ssd", "faster-rcnn", "mask-rcnn")
@@ -64,19 +62,12 @@ def _mask_overlaps(found: list[dict[str, Any]], masks: Any) -> list[float]:
     return [max(float((d & m).sum() / (d | m).sum()) for d in drawn) for m in masks]
 
 
-def main() -> int:
-    """Print one line per model."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", default="http://127.0.0.1:8000")
-    parser.add_argument("--scenes", type=int, default=300)
-    arguments = parser.parse_args()
-    with httpx.Client(base_url=arguments.url, timeout=60, trust_env=False) as client:
-        for model in MODELS:
-            figures = measure(client, model, arguments.scenes)
-            sys.stdout.write(f"{model:<12} " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()) + "\n")
-            sys.stdout.flush()
-    return 0
+def report(client: httpx.Client, count: int) -> Iterator[str]:
+    """One line per model."""
+    for model in MODELS:
+        figures = measure(client, model, count)
+        yield f"{model:<12} " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command.run(__doc__, report, unit="scenes", count=300)

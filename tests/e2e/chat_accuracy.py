@@ -3,9 +3,7 @@
 python -m tests.e2e.chat_accuracy --url http://127.0.0.1:8000 --questions 400
 """
 
-import argparse
 import io
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,6 +17,7 @@ from services.finetune.demo import llava_metrics
 from services.finetune.demo.facts import KINDS
 from services.finetune.demo.llava_chat import Chat, said
 from services.finetune.demo.llava_metrics import HARDER, Exam, apart, plain
+from tests.e2e import command
 from tests.e2e.held_out import SEED
 from tests.e2e.pictures import text
 
@@ -82,18 +81,5 @@ def report(client: httpx.Client, count: int) -> Iterable[str]:
     yield f"llava   {'second turn':<20} {second_turn(client, count):.3f}"
 
 
-def main() -> int:
-    """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", default="http://127.0.0.1:8000")
-    parser.add_argument("--questions", type=int, default=400)
-    arguments = parser.parse_args()
-    with httpx.Client(base_url=arguments.url, timeout=60, trust_env=False) as client:
-        for line in report(client, arguments.questions):
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command.run(__doc__, report, unit="questions", count=400)

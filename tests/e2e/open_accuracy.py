@@ -6,8 +6,6 @@ Eight (colour, shape) pairs were withheld from every picture and text of trainin
 the vocabulary. CLIP does not bind colours to shapes where a picture holds several, and nothing here asks it to.
 """
 
-import argparse
-import sys
 from collections.abc import Iterable
 
 import httpx
@@ -15,6 +13,7 @@ import httpx
 from services.finetune.demo.owlvit_metrics import ALL, Counts
 from services.finetune.demo.pictures import WITHHELD_ONLY, WORLD
 from services.finetune.demo.words import WITHHELD
+from tests.e2e import command
 from tests.e2e.clip_accuracy import retrieval, zero_shot
 from tests.e2e.owlvit_accuracy import alone, by_example, together
 
@@ -37,18 +36,5 @@ def _told(counts: Counts) -> str:
     return f"precision {counts.precision:.3f}, recall {counts.recall:.3f}"
 
 
-def main() -> int:
-    """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", default="http://127.0.0.1:8000")
-    parser.add_argument("--scenes", type=int, default=200)
-    arguments = parser.parse_args()
-    with httpx.Client(base_url=arguments.url, timeout=60, trust_env=False) as client:
-        for line in report(client, arguments.scenes):
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command.run(__doc__, report, unit="scenes", count=200)

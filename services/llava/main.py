@@ -25,7 +25,7 @@ class LlavaSettings(ServiceSettings):
     prefill_tokens: int | None = Field(
         None,
         ge=16,
-        description="tokens of prompts that one step reads, a picture twice; if unset, 96 on a CPU, else 2048",
+        description="tokens of prompts that one step reads, a picture twice; if unset, 128 on a CPU, else 2048",
     )
     max_tokens: int = Field(1024, ge=1, description="most tokens of one answer")
     context: int | None = Field(None, ge=16, description="most tokens of prompt and answer; the model's own unless set")

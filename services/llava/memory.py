@@ -1,4 +1,7 @@
-"""Keys and values of all sequences, in blocks, and where those of one step are."""
+"""Keys and values of all sequences, in blocks, and where those of one step are.
+
+chunks -> speakers in the order of the desk, then readers -> places to write -> groups that read together
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +11,7 @@ import torch
 from torch import Tensor
 
 from services.llava.blocks import BLOCK
+from services.llava.desk import Desk
 from services.llava.scheduler import Chunk
 
 
@@ -15,21 +19,22 @@ from services.llava.scheduler import Chunk
 class Group:
     """Rows of one step whose queries are as many: `rows` of the step's tokens, `[n, q]` as one range of them.
 
-    table   blocks that they read, `[n, b]`
-    mask    which of those places each query may see, `[n, 1, q, b * BLOCK]`
+    mask    0 for the places that each query may see, minus infinity for others, `[n, 1, q, tokens]`
+    table   blocks that they read, `[n, b]`; None for those who are at the desk
     """
 
     start: int
     stop: int
     count: int
-    table: Tensor
     mask: Tensor
+    table: Tensor | None
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The tokens of one step, those of all chunks in a row: their places in memory, positions, and who sees what."""
+    """The tokens of one step, those of all `chunks` in a row: their places in memory, positions, and who sees what."""
 
+    chunks: tuple[Chunk, ...]
     places: Tensor
     positions: Tensor
     groups: tuple[Group, ...]
@@ -38,51 +43,58 @@ class Layout:
 class Memory:
     """The blocks of every layer, keys and values apart: `[layers, blocks, BLOCK, heads, width]` each."""
 
-    def __init__(self, config: Any, *, blocks: int, device: torch.device, dtype: torch.dtype) -> None:
-        """`config` is that of a Llama."""
+    def __init__(self, config: Any, *, blocks: int, device: torch.device, dtype: torch.dtype, desk: int = 0) -> None:
+        """`config` is that of a Llama; `desk` is how many bytes may be kept dense beside the blocks."""
         self.heads, self.width = config.num_key_value_heads, config.head_dim
         shape = (config.num_hidden_layers, blocks, BLOCK, self.heads, self.width)
         # Zeros, since what is masked must be finite.
         self._keys, self._values = (torch.zeros(shape, device=device, dtype=dtype) for _ in range(2))
+        self._desk = Desk(self._keys, self._values, size=desk)
         self._device = device
 
     def layout(self, chunks: Sequence[Chunk]) -> Layout:
-        """Where the tokens of a step are, the speakers first. `chunks` are in that order."""
-        places: list[int] = []
-        positions: list[int] = []
-        for chunk in chunks:
-            span = range(chunk.start, chunk.stop)
-            places += [chunk.row.blocks[p // BLOCK] * BLOCK + p % BLOCK for p in span]
-            positions += span
+        """Where the tokens of a step are, those who speak first."""
         singles = [chunk for chunk in chunks if chunk.stop - chunk.start == 1]
+        seated = self._desk.seat(singles) if singles else []
+        parts = [seated or singles, *([chunk] for chunk in chunks if chunk.stop - chunk.start > 1)]
+        ordered = [chunk for part in parts for chunk in part]
         groups, start = [], 0
-        for together in [singles, *([c] for c in chunks if c.stop - c.start > 1)]:
-            if together:
-                groups.append(self._group(together, start))
+        for index, part in enumerate(parts):
+            if part:
+                groups.append(self._group(part, start, gathered=index > 0 or not seated))
                 start = groups[-1].stop
-        return Layout(self._tensor(places), self._tensor(positions), tuple(groups))
+        spans = [(chunk, position) for chunk in ordered for position in range(chunk.start, chunk.stop)]
+        places = [chunk.row.blocks[p // BLOCK] * BLOCK + p % BLOCK for chunk, p in spans]
+        return Layout(tuple(ordered), self._tensor(places), self._tensor([p for _, p in spans]), tuple(groups))
 
     def write(self, layer: int, layout: Layout, keys: Tensor, values: Tensor) -> None:
         """Keep keys and values `[t, heads, width]` of the step's tokens."""
         for pages, written in ((self._keys, keys), (self._values, values)):
             pages[layer].flatten(0, 1).index_copy_(0, layout.places, written)
+        first = layout.groups[0]
+        if first.table is None:
+            self._desk.write(layer, layout.positions[: first.stop], keys[: first.stop], values[: first.stop])
 
     def read(self, layer: int, group: Group) -> tuple[Tensor, Tensor]:
-        """Keys and values that a group may see: `[n, heads, b * BLOCK, width]` each."""
+        """Keys and values that a group may see: `[n, heads, tokens, width]` each."""
+        if group.table is None:
+            return self._desk.read(layer, group.count, group.mask.shape[-1])
         return self._gather(self._keys[layer], group.table), self._gather(self._values[layer], group.table)
 
     def _gather(self, pages: Tensor, table: Tensor) -> Tensor:
         found = pages.index_select(0, table.flatten())
         return found.view(len(table), -1, self.heads, self.width).transpose(1, 2)
 
-    def _group(self, chunks: Sequence[Chunk], start: int) -> Group:
-        queries = chunks[0].stop - chunks[0].start
-        blocks = -(-max(chunk.stop for chunk in chunks) // BLOCK)
-        table = [(chunk.row.blocks + [0] * blocks)[:blocks] for chunk in chunks]
+    def _group(self, chunks: Sequence[Chunk], start: int, *, gathered: bool) -> Group:
+        queries, stop = chunks[0].stop - chunks[0].start, max(chunk.stop for chunk in chunks)
+        blocks = -(-stop // BLOCK)
+        table = self._tensor([(chunk.row.blocks + [0] * blocks)[:blocks] for chunk in chunks]) if gathered else None
         first = self._tensor([chunk.start for chunk in chunks])
         latest = first[:, None] + torch.arange(queries, device=self._device)
-        mask = torch.arange(blocks * BLOCK, device=self._device) <= latest[..., None]
-        return Group(start, start + queries * len(chunks), len(chunks), self._tensor(table), mask[:, None])
+        places = torch.arange(blocks * BLOCK if gathered else stop, device=self._device)
+        hidden = (places > latest[..., None]).to(self._keys.dtype)
+        mask = hidden.masked_fill_(hidden.bool(), -torch.inf)
+        return Group(start, start + queries * len(chunks), len(chunks), mask[:, None], table)
 
     def _tensor(self, values: Any) -> Tensor:
         return torch.tensor(values, device=self._device)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from services.llava.memory import Group, Layout, Memory
+from shared.accel.turned import turned
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +37,19 @@ class Network:
         """`context` is the longest position, and bounds the rotary tables."""
         llama = llava.model.language_model
         self.config = llama.config
-        self.embeddings: Tensor = llama.embed_tokens.weight
+        self.embeddings: Tensor = llama.embed_tokens.weight.contiguous()  # which a turned head may share
         self.head: Tensor = llava.lm_head.weight
         self._layers = [_layer(each) for each in llama.layers]
         self._norm: Tensor = llama.norm.weight
         positions = torch.arange(context, device=self.embeddings.device)[None]
         cos, sin = llama.rotary_emb(self.embeddings, positions)
-        self._cos, self._sin = cos[0, :, None], sin[0, :, None]  # [context, 1, width]
+        left, right = sin.chunk(2, dim=-1)
+        self._cos, self._sin = cos[0, :, None], torch.cat([-left, right], dim=-1)[0, :, None]  # [context, 1, width]
 
     @torch.inference_mode()
     def forward(self, hidden: Tensor, layout: Layout, memory: Memory, last: Tensor) -> Tensor:
         """Embedded tokens `[t, d]` of a step -> logits `[n, vocabulary]` of the tokens `last`, as float32."""
-        turn = self._cos[layout.positions], self._sin[layout.positions]
+        turn = self._cos.index_select(0, layout.positions), self._sin.index_select(0, layout.positions)
         for index, layer in enumerate(self._layers):
             hidden = hidden + self._attend(index, layer, self._normed(hidden, layer.before), turn, layout, memory)
             gate, through = F.linear(self._normed(hidden, layer.between), *layer.gated).chunk(2, dim=-1)
@@ -59,9 +61,9 @@ class Network:
     ) -> Tensor:
         heads, shared, width = self.config.num_attention_heads, memory.heads, memory.width
         joined = F.linear(hidden, *layer.incoming).view(len(hidden), -1, width)
-        queries, keys, values = torch.split(joined, [heads, shared, shared], dim=1)
-        memory.write(index, layout, _turned(keys, *turn), values)
-        queries = _turned(queries, *turn)
+        pointed, values = torch.split(joined, [heads + shared, shared], dim=1)
+        queries, keys = torch.split(_rotated(pointed, *turn), [heads, shared], dim=1)
+        memory.write(index, layout, keys, values)
         seen = [_see(queries[g.start : g.stop], g, *memory.read(index, g)) for g in layout.groups]
         return F.linear(torch.cat(seen) if len(seen) > 1 else seen[0], *layer.outgoing)
 
@@ -77,10 +79,9 @@ def _see(queries: Tensor, group: Group, keys: Tensor, values: Tensor) -> Tensor:
     return out.transpose(1, 2).reshape(len(queries), -1)
 
 
-def _turned(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary position embedding (https://arxiv.org/abs/2104.09864), in the halves that Llama uses."""
-    left, right = heads.chunk(2, dim=-1)
-    return heads * cos + torch.cat([-right, left], dim=-1) * sin
+def _rotated(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary position embedding (https://arxiv.org/abs/2104.09864), in the halves that Llama uses; `sin` has signs."""
+    return torch.addcmul(heads * cos, heads.roll(heads.shape[-1] // 2, dims=-1), sin)
 
 
 def _layer(layer: Any) -> Layer:
@@ -96,6 +97,10 @@ def _layer(layer: Any) -> Layer:
 
 
 def _joined(*layers: nn.Linear) -> tuple[Tensor, Tensor | None]:
+    """Several layers as one; they see its weights from now on, so that nothing is held twice."""
     weights, biases = [each.weight for each in layers], [each.bias for each in layers]
+    weight = turned(torch.cat(weights)) if len(weights) > 1 else weights[0]
     bias = torch.cat([each for each in biases if each is not None]) if biases[0] is not None else None
-    return torch.cat(weights) if len(weights) > 1 else weights[0], bias
+    for each, part in zip(layers, torch.split(weight, [each.out_features for each in layers]), strict=True):
+        each.weight.data = part
+    return weight, bias

@@ -32,16 +32,15 @@ class Runner:
     @torch.inference_mode()
     def run(self, chunks: Sequence[Chunk]) -> list[Choice]:
         """Compute the chunks of a plan; those that end where nothing is said yet give `UNSAID`."""
-        order = sorted(range(len(chunks)), key=lambda index: chunks[index].stop - chunks[index].start > 1)
-        ordered = [chunks[index] for index in order]
-        ends = torch.tensor([chunk.stop - chunk.start for chunk in ordered]).cumsum(0) - 1
-        saying = [index for index, chunk in enumerate(ordered) if chunk.samples]
-        layout = self.memory.layout(ordered)
+        layout = self.memory.layout(chunks)
         device = layout.positions.device
-        logits = self.network.forward(self._embedded(ordered, device), layout, self.memory, ends[saying].to(device))
-        chosen = iter(choose(logits, [ordered[index].row for index in saying]))
-        found = {index: next(chosen) if chunk.samples else UNSAID for index, chunk in zip(order, ordered, strict=True)}
-        return [found[index] for index in range(len(chunks))]
+        ends = torch.tensor([chunk.stop - chunk.start for chunk in layout.chunks]).cumsum(0) - 1
+        saying = [index for index, chunk in enumerate(layout.chunks) if chunk.samples]
+        rows = [layout.chunks[index].row for index in saying]
+        embedded = self._embedded(layout.chunks, device)
+        logits = self.network.forward(embedded, layout, self.memory, ends[saying].to(device))
+        said = dict(zip(rows, choose(logits, rows), strict=True))
+        return [said.get(chunk.row, UNSAID) for chunk in chunks]
 
     def _embedded(self, chunks: Sequence[Chunk], device: torch.device) -> Tensor:
         """The embedding of every token `[t, d]`; those of a picture's places are its features."""

@@ -19,6 +19,7 @@ from services.llava.prompt import Digest
 from services.llava.sequence import Sequence as Row
 
 GONE, LATE = "gone", "late"
+QUIET = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,16 @@ class Plan:
     chunks: list[Chunk] = field(default_factory=list)
     dropped: list[tuple[Row, str]] = field(default_factory=list)
     coming: set[Digest] = field(default_factory=set)  # pictures that the tower must see in this step
-    budget: int = 0
+    budget: int = 0  # what may still be read, of a `whole`
+    whole: int = 0
 
 
 class Scheduler:
     """The sequences of one set of weights, and the blocks of its memory."""
 
     def __init__(self, blocks: Blocks, *, rows: int, budget: int, seen: Callable[[Digest], bool]) -> None:
-        """`rows` sequences run at once, and a step reads `budget` tokens of prompts.
+        """`rows` sequences run at once. A step reads `budget` tokens of prompts, and `QUIET` times as many while nobody
+        speaks, who would have to wait for it.
 
         A picture that was not `seen` costs as many more as it has tokens, for the tower that must see it.
         """
@@ -72,11 +75,12 @@ class Scheduler:
 
     def plan(self, now: float) -> Plan:
         """The next step. It must be given to `advance`, or its sequences to `discard`, before the next plan."""
-        plan = Plan(budget=self.budget)
+        plan = Plan()
         self._drop(now, plan)
         for row in [row for row in self.running if row.speaks]:
             if row in self.running and self._has_room(row):
                 plan.chunks.append(Chunk(row, row.done, row.done + 1, samples=True))
+        plan.budget = plan.whole = self.budget if plan.chunks else QUIET * self.budget
         readers = [row for row in self.running if not row.speaks]
         for row in readers:
             if not self._read(row, plan):
@@ -179,7 +183,7 @@ class Scheduler:
             if span.digest in plan.coming or self._seen(span.digest):
                 continue
             begin = max(row.done, span.start)
-            first = plan.budget == self.budget and begin == row.done
+            first = plan.budget == plan.whole and begin == row.done
             if begin - row.done + span.length >= plan.budget and not first:
                 stop = begin
                 break

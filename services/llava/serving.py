@@ -14,6 +14,7 @@ from services.llava.sequence import Sequence
 from services.llava.speaker import Judge, Speaker
 from services.llava.tower import Tower
 from services.llava.weights import State
+from shared.accel.turned import turn
 from shared.serving.model import DeviceLost, RefusedWeights
 
 
@@ -22,7 +23,7 @@ class Room:
     """How much an engine may take.
 
     rows      sequences that speak at once
-    budget    tokens of prompts that one step reads; None for 96 on a CPU, where those who speak feel them, else 2048
+    budget    tokens of prompts that one step reads; None for 128 on a CPU, where those who speak feel them, else 2048
     memory    bytes for keys and values; None for 512 MiB on a CPU and four fifths of what is free on a GPU
     pictures  bytes for the features of pictures
     context   most tokens of a prompt and its answer; None for the network's own
@@ -42,7 +43,11 @@ class Room:
 
     def budget_on(self, device: torch.device) -> int:
         """Tokens of prompts that one step reads on a device."""
-        return self.budget or (96 if device.type == "cpu" else 2048)
+        return self.budget or (128 if device.type == "cpu" else 2048)
+
+    def desk_on(self, device: torch.device) -> int:
+        """Bytes of those for keys and values that are kept dense for whoever speaks, which pays on a CPU."""
+        return self.bytes_on(device) // 4 if device.type == "cpu" else 0
 
     def bytes_on(self, device: torch.device) -> int:
         """Bytes for keys and values on a device."""
@@ -59,6 +64,8 @@ class Serving:
         self.state, self._device, self._judge = state, device, judge
         self._room = room
         module = state.module.to(device)
+        if device.type == "cpu":
+            turn(module)
         self.network = Network(module, context=room.context_of(state))
         self.tower = Tower(module, state.pixels, device=device, keep=room.pictures)
         self.speaker = self._speaker(self._blocks(), rows=room.rows)
@@ -76,7 +83,8 @@ class Serving:
 
     def _speaker(self, blocks: int, *, rows: int) -> Speaker:
         network = self.network
-        memory = Memory(network.config, blocks=blocks, device=self._device, dtype=network.embeddings.dtype)
+        dtype, desk = network.embeddings.dtype, self._room.desk_on(self._device)
+        memory = Memory(network.config, blocks=blocks, device=self._device, dtype=dtype, desk=desk)
         scheduler = Scheduler(
             Blocks(blocks), rows=rows, budget=self._room.budget_on(self._device), seen=self.tower.knows
         )
@@ -86,7 +94,8 @@ class Serving:
         """How many blocks the memory has: never more than everybody could fill."""
         context = self._room.context_of(self.state)
         size, longest = bytes_per_block(self.network.config, self.network.embeddings.dtype), -(-context // BLOCK)
-        blocks = min(self._room.bytes_on(self._device) // size, (self._room.rows + 1) * longest)
+        room = self._room.bytes_on(self._device) - self._room.desk_on(self._device)
+        blocks = min(room // size, (self._room.rows + 1) * longest)
         if blocks < longest:
             raise RefusedWeights(
                 f"The memory for keys and values holds {blocks * BLOCK} tokens, and one conversation may have "

@@ -58,10 +58,11 @@ def test_answers_are_those_of_generate_alone_and_among_15_others_twice(shared: i
     assert again.reused == (len(asked[-1].tokens) - 1) // BLOCK * BLOCK
 
 
-def test_answers_stay_the_same_when_memory_is_short() -> None:
+@pytest.mark.parametrize("desk", [0, 200_000, 2**24], ids=["no desk", "a desk for some", "a desk for all"])
+def test_answers_stay_the_same_when_memory_is_short(desk: int) -> None:
     model = llavas.llava()
     asked = prompts(30, seed=1)
-    engine = llavas.speaker(model, blocks=14, budget=20)
+    engine = llavas.speaker(model, blocks=14, budget=20, desk=desk)
     assert spoken(engine, asked, at_once=8, limit=40) == [llavas.generated(model, each, 40) for each in asked]
     assert engine.scheduler.preempted > 0
 

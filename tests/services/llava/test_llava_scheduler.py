@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.llava.blocks import BLOCK, Blocks
 from services.llava.prompt import Prompt, Span
-from services.llava.scheduler import Plan, Scheduler
+from services.llava.scheduler import QUIET, Plan, Scheduler
 from services.llava.sequence import Sequence
 
 
@@ -47,9 +47,10 @@ def prompt(chance: random.Random) -> Prompt:
     tokens += [chance.randrange(5) for _ in range(chance.randrange(1, 40))]
     spans: tuple[Span, ...] = ()
     if chance.random() < 0.5:
-        length, at = chance.choice((10, 24, 40)), chance.choice((0, 3, len(tokens) - 1))
+        number, at = chance.randrange(3), chance.choice((0, 3, len(tokens) - 1))
+        length = (10, 24, 40)[number]
         tokens[at:at] = [96] * length
-        spans = (Span(at, length, bytes([chance.randrange(3)])),)
+        spans = (Span(at, length, bytes([number])),)
     return Prompt(tuple(tokens), spans, salt=bytes([chance.randrange(2)]))
 
 
@@ -85,8 +86,9 @@ def test_everybody_says_what_they_would_say_alone(seed: int) -> None:
             if chance.random() < 0.002:
                 left.add(row)
                 row.wanted = lambda: False
+        speaking = {row for row in scheduler.running if row.speaks}
         plan = scheduler.plan(0)
-        check(scheduler, plan, rows=rows, budget=budget)
+        check(scheduler, plan, speaking, rows=rows, budget=budget)
         left.update(row for row, _ in plan.dropped)
         ended.update(row for row, _, end in scheduler.advance(plan, memory.run(plan)) if end)
         if not coming and not scheduler.busy:
@@ -97,14 +99,15 @@ def test_everybody_says_what_they_would_say_alone(seed: int) -> None:
         assert row.tokens == alone(row)
 
 
-def check(scheduler: Scheduler, plan: Plan, *, rows: int, budget: int) -> None:
+def check(scheduler: Scheduler, plan: Plan, speaking: set[Sequence], *, rows: int, budget: int) -> None:
     """What holds of every step."""
     assert len(scheduler.running) <= rows
     assert len({chunk.row for chunk in plan.chunks}) == len(plan.chunks)
     assert plan.chunks or not scheduler.busy, "a step that does nothing would never end"
     read = sum(chunk.stop - chunk.start for chunk in plan.chunks if chunk.stop - chunk.start > 1)
     pictures = sum(span.length for digest in plan.coming for span in first(plan, digest))
-    assert read + pictures <= max(budget, 40 + BLOCK), plan
+    assert read + pictures <= max(plan.whole, 40 + BLOCK), plan
+    assert plan.whole == (budget if any(chunk.row in speaking for chunk in plan.chunks) else QUIET * budget)
     held = [block for row in scheduler.running for block in row.blocks]
     assert scheduler.blocks.used == len(set(held))
     for row in scheduler.running:
@@ -171,7 +174,7 @@ def test_several_answers_to_one_prompt_read_it_once() -> None:
 
 
 def test_a_new_picture_waits_until_the_budget_of_a_step_has_room_for_it() -> None:
-    scheduler = Scheduler(Blocks(40), rows=4, budget=100, seen=lambda _: False)
+    scheduler = Scheduler(Blocks(40), rows=4, budget=100 // QUIET, seen=lambda _: False)
     picture = Span(30, 64, b"a")
     scheduler.add(Sequence(Prompt((1,) * 120, (picture,)), limit=1))
     plan = scheduler.plan(0)

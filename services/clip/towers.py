@@ -12,6 +12,7 @@ from shared import logs
 from shared.accel.agreement import patterns
 from shared.accel.backends import Tower
 from shared.accel.pixels import PixelConfig, normalise
+from shared.accel.placed import placed
 
 Ids = tuple[int, ...]
 AGREEMENT = 0.999  # least cosine between the number types
@@ -43,7 +44,7 @@ class Towers:
         self, module: nn.Module, device: torch.device, pixels: PixelConfig, *, image_tower: Tower | None = None
     ) -> None:
         """`image_tower` is the one of `module` as another backend runs it."""
-        self._clip: Any = module.to(device)
+        self._clip: Any = placed(module, device)
         self._image_tower = ImageTower(self._clip) if image_tower is None else image_tower
         self._device, self._pixels = device, pixels
 

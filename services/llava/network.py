@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from services.llava.memory import Group, Layout, Memory
-from shared.accel.turned import turned
+from shared.accel.placed import turned
 
 
 @dataclass(frozen=True, slots=True)

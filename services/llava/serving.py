@@ -14,7 +14,7 @@ from services.llava.sequence import Sequence
 from services.llava.speaker import Judge, Speaker
 from services.llava.tower import Tower
 from services.llava.weights import State
-from shared.accel.turned import turn
+from shared.accel.placed import placed
 from shared.serving.model import DeviceLost, RefusedWeights
 
 
@@ -63,9 +63,7 @@ class Serving:
         """Move `state` to the device. Raises `RefusedWeights` where one conversation would not fit into memory."""
         self.state, self._device, self._judge = state, device, judge
         self._room = room
-        module = state.module.to(device)
-        if device.type == "cpu":
-            turn(module)
+        module = placed(state.module, device)
         self.network = Network(module, context=room.context_of(state))
         self.tower = Tower(module, state.pixels, device=device, keep=room.pictures)
         self.speaker = self._speaker(self._blocks(), rows=room.rows)

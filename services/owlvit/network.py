@@ -19,6 +19,7 @@ from torchvision.ops import box_convert, box_iou, generalized_box_iou
 
 from services.owlvit.phrases import Ids
 from shared.accel.backends import Tower
+from shared.accel.placed import placed
 
 NEAR = 0.8  # of the best overlap: the paper's, and transformers'
 
@@ -46,7 +47,7 @@ class Network:
 
         `backbone` is the one of `module` as another backend runs it.
         """
-        self.module, self.device = module.to(device), device
+        self.module, self.device = placed(module, device), device
         self.towers = module.base_model
         self._backbone = Backbone(module).to(dtype) if backbone is None else backbone
 

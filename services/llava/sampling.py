@@ -8,7 +8,7 @@ same seed gives the same answer, whoever shares the step. Log-probabilities are 
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -74,10 +74,7 @@ def choose(logits: Tensor, rows: Sequence[Row]) -> list[Choice]:
     how = [row.sampling or GREEDY for row in rows]
     told = {index: logits[index].log_softmax(-1) for index, each in enumerate(how) if each.logprobs is not None}
     if any(each.adjusts for each in how):
-        logits = logits.clone()
-        for index, (row, each) in enumerate(zip(rows, how, strict=True)):
-            if each.adjusts:
-                _adjust(logits[index], row, each)
+        logits = _adjusted(logits.clone(), rows, how)
     tokens = _draw(logits, how).tolist()
     for token, each in zip(tokens, how, strict=True):
         if each.constraint is not None:
@@ -85,24 +82,36 @@ def choose(logits: Tensor, rows: Sequence[Row]) -> list[Choice]:
     return [_choice(token, told.get(index), how[index].logprobs) for index, token in enumerate(tokens)]
 
 
-def _adjust(logits: Tensor, row: Row, how: Sampling) -> None:
-    """Change the logits `[vocabulary]` of one row in place.
+def _adjusted(logits: Tensor, rows: Sequence[Row], how: Sequence[Sampling]) -> Tensor:
+    """Change the logits `[n, vocabulary]` in place, each row's in its own way."""
+    for own, row, each in zip(logits, rows, how, strict=True):
+        if each.repetition_penalty != 1.0:
+            _punish(own, row, each.repetition_penalty)
+    added = [
+        (index, *one) for index, (row, each) in enumerate(zip(rows, how, strict=True)) for one in _added(row, each)
+    ]
+    if added:
+        places, tokens, amounts = (torch.tensor(each, device=logits.device) for each in zip(*added, strict=True))
+        logits.index_put_((places, tokens), amounts.to(logits.dtype), accumulate=True)
+    for own, each in zip(logits, how, strict=True):
+        if each.constraint is not None:
+            own.masked_fill_(~each.constraint.mask(len(own)).to(own.device), -torch.inf)
+    return logits
 
-    A repeated token of prompt or answer is divided or multiplied (https://arxiv.org/abs/1909.05858); OpenAI's penalties
-    count the answer alone.
-    """
-    if how.repetition_penalty != 1.0:
-        seen = torch.tensor(sorted(set(row.tokens)), device=logits.device)
-        old = logits[seen]
-        logits[seen] = torch.where(old < 0, old * how.repetition_penalty, old / how.repetition_penalty)
-    answer = row.tokens[len(row.prompt.tokens) :]
-    if answer and (how.frequency_penalty or how.presence_penalty):
-        for token, count in Counter(answer).items():
-            logits[token] -= how.frequency_penalty * count + how.presence_penalty
-    for token, bias in how.logit_bias.items():
-        logits[token] += bias
-    if how.constraint is not None:
-        logits.masked_fill_(~how.constraint.mask(len(logits)).to(logits.device), -torch.inf)
+
+def _punish(logits: Tensor, row: Row, penalty: float) -> None:
+    """Divide or multiply what prompt and answer have already (https://arxiv.org/abs/1909.05858)."""
+    seen = torch.tensor(sorted(set(row.tokens)), device=logits.device)
+    old = logits[seen]
+    logits[seen] = torch.where(old < 0, old * penalty, old / penalty)
+
+
+def _added(row: Row, how: Sampling) -> Iterator[tuple[int, float]]:
+    """Tokens and what is added to their logits; OpenAI's penalties count the answer alone."""
+    if how.frequency_penalty or how.presence_penalty:
+        for token, count in Counter(row.tokens[len(row.prompt.tokens) :]).items():
+            yield token, -how.frequency_penalty * count - how.presence_penalty
+    yield from how.logit_bias.items()
 
 
 def _draw(logits: Tensor, how: Sequence[Sampling]) -> Tensor:

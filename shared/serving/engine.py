@@ -97,10 +97,9 @@ class Engine:
         lane = self.lane(name)
         assert isinstance(lane, StreamLane)
         with lane.in_flight.track_inprogress():
-            self.scheduler.reserve(lane.queue, deadline)
             stream = Stream(deadline, self._loop)
-            self.pool.submit(lane.begin, item, stream, self.scheduler, self._loop)
             try:
+                self._begin(lane, item, stream)
                 yield stream
             finally:
                 outcome = stream.outcome
@@ -116,6 +115,14 @@ class Engine:
         if lane.identity is None:
             raise Unavailable("This model is still loading. Retry later.", code="not_ready", retry_after=5)
         return lane
+
+    def _begin(self, lane: StreamLane, item: Any, stream: Stream) -> None:
+        try:
+            self.scheduler.reserve(lane.queue, stream.deadline)
+        except OcelliError as error:
+            stream.end(error)
+            raise
+        self.pool.submit(lane.begin, item, stream, self.scheduler, self._loop)
 
     async def _live(self, lane: Lane, item: Any, deadline: float) -> Answer:
         self.scheduler.reserve(lane.queue, deadline)

@@ -44,6 +44,7 @@ def test_a_stream_comes_in_pieces_through_the_gateway(stock: openai.OpenAI) -> N
     assert len(chunks) > 3
 
 
+@pytest.mark.timeout(120 + DEPARTURES // 20)
 def test_random_departures_leave_nothing_behind(house: House) -> None:
     async def one(client: httpx.AsyncClient, chance: random.Random) -> None:
         fields = {"messages": HELLO, "max_tokens": 200, "stream": chance.random() < 0.7, "logit_bias": {"2": -100}}

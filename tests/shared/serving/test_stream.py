@@ -12,6 +12,7 @@ import pytest
 
 from shared.errors import DeadlineExceeded, InvalidRequest, OcelliError, Unavailable
 from shared.serving.engine import Engine
+from shared.serving.metrics import REQUESTS
 from shared.serving.model import DeviceLost, Identity
 from shared.serving.pool import Pool
 from shared.serving.queue import BatchQueue
@@ -130,6 +131,23 @@ def test_wrong_input_is_refused_alone(item: int) -> None:
         assert len(await good) == 50
 
     served(body)
+
+
+def test_who_finds_no_place_is_counted_as_overload() -> None:
+    refused = REQUESTS.labels("test", "count", "overload")
+    before = refused._value.get()
+
+    async def body(engine: Engine, model: Counter) -> None:
+        model.gate.clear()
+        waiting = [asyncio.create_task(heard(engine, 1)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable):
+            await heard(engine, 1)
+        model.gate.set()
+        await asyncio.gather(*waiting)
+
+    served(body, limit=2)
+    assert refused._value.get() == before + 1
 
 
 def test_who_leaves_is_not_counted_for_and_hurts_nobody() -> None:

@@ -58,8 +58,8 @@ class Limits(BaseModel):
     json_depth: int = Field(32, ge=2, description="nesting of a JSON body")
 
 
-class ProcessSettings(BaseSettings):
-    """What every process has: where it listens, its limits, its log, how it stops."""
+class OcelliSettings(BaseSettings):
+    """What a service and the job have alike: where settings come from, the folder of a local run, the log."""
 
     model_config = SettingsConfigDict(
         env_prefix="OCELLI_",
@@ -72,24 +72,11 @@ class ProcessSettings(BaseSettings):
     )
     service: ClassVar[str] = "process"
 
-    host: str = Field("127.0.0.1", description="address of the data port")
-    port: Port = Field(0, description="data port")
-    management_host: str = Field("127.0.0.1", description="address of the management port")
-    management_port: Port | None = Field(None, description="metrics, probes and admin; data port + 1000 unless set")
     state: Path = Field(Path(".ocelli"), description="folder of a local run: store, keys, logs")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe line that is logged"
     )
     log_format: Literal["json", "text"] = Field("json", description="one JSON object per line, or text for a person")
-    limits: Limits = Limits()
-    deadline_s: Seconds = Field(30, description="longest time for one request; X-Request-Deadline-Ms may shorten it")
-    drain_delay_s: float = Field(0, ge=0, le=60, description="time to go on serving after readiness went off")
-    drain_s: Seconds = Field(25, description="time for accepted requests to finish after SIGTERM")
-
-    @property
-    def management(self) -> int:
-        """The management port in force (0 lets the system choose, like `port`)."""
-        return self.management_port if self.management_port is not None else (self.port + 1000 if self.port else 0)
 
     @classmethod
     def settings_customise_sources(
@@ -119,6 +106,24 @@ class ProcessSettings(BaseSettings):
             stop("\n".join(f"{_variable(e['loc'])}: {e['msg']} (it is {e['input']!r})" for e in error.errors()))
 
 
+class ProcessSettings(OcelliSettings):
+    """What every process has: where it listens, its limits, how it stops."""
+
+    host: str = Field("127.0.0.1", description="address of the data port")
+    port: Port = Field(0, description="data port")
+    management_host: str = Field("127.0.0.1", description="address of the management port")
+    management_port: Port | None = Field(None, description="metrics, probes and admin; data port + 1000 unless set")
+    limits: Limits = Limits()
+    deadline_s: Seconds = Field(30, description="longest time for one request; X-Request-Deadline-Ms may shorten it")
+    drain_delay_s: float = Field(0, ge=0, le=60, description="time to go on serving after readiness went off")
+    drain_s: Seconds = Field(25, description="time for accepted requests to finish after SIGTERM")
+
+    @property
+    def management(self) -> int:
+        """The management port in force (0 lets the system choose, like `port`)."""
+        return self.management_port if self.management_port is not None else (self.port + 1000 if self.port else 0)
+
+
 class ServiceSettings(ProcessSettings):
     """What every model service has on top: the store, the device, and how it batches."""
 
@@ -143,7 +148,7 @@ class TowerSettings(ServiceSettings):
     )
 
 
-def unknown_variables(settings: type[ProcessSettings], environment: Mapping[str, str]) -> list[str]:
+def unknown_variables(settings: type[OcelliSettings], environment: Mapping[str, str]) -> list[str]:
     """One sentence per `OCELLI_` variable that `settings` does not know; those of other services are left alone."""
     known = {name.upper() for name in settings.model_fields}
     sentences = []
@@ -169,7 +174,7 @@ def stop(message: str) -> NoReturn:
     raise SystemExit(EXIT_CONFIG)
 
 
-def _command_line(settings: type[ProcessSettings], argv: list[str]) -> CliSettingsSource[Any]:
+def _command_line(settings: type[OcelliSettings], argv: list[str]) -> CliSettingsSource[Any]:
     prog = f"python -m services.{settings.service}"
     source: CliSettingsSource[Any] = CliSettingsSource(settings, cli_prog_name=prog)
     return source(args=argv)

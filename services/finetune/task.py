@@ -1,0 +1,105 @@
+"""What the job asks of a task: detection, clip, owlvit or llava.
+
+demo       -> data in the task's own format, for `--demo`
+read       -> Dataset                     rows that are sound, and what is wrong with the others
+train      -> a directory with the files of a version        services/finetune/job.py tells the rest
+evaluate   -> Evaluation                  by the very model class that serves
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from PIL import Image
+
+from services.finetune.data.examples import Dataset, Example
+from services.finetune.run import Run
+from services.finetune.settings import JobSettings
+from shared.weights.store import Version
+
+
+class Curve(NamedTuple):
+    """A line of a chart."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+class Confusion(NamedTuple):
+    """How often what is (rows) was taken for what (columns); the last name may be "nothing"."""
+
+    names: Sequence[str]
+    counts: Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One answer beside the truth, drawn or written; `error` sorts them, the worst first."""
+
+    title: str
+    error: float
+    picture: Image.Image
+    truth: str = ""
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How good a version is on some examples.
+
+    scores      figures by name; those of one class are `ap50/circle`. Higher is better, but for `loss`
+    charts      curves by the chart's title, such as "precision over recall"
+    """
+
+    scores: Mapping[str, float]
+    charts: Mapping[str, Sequence[Curve]] = field(default_factory=dict)
+    confusion: Confusion | None = None
+    shown: Sequence[Shown] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """All that is learnt from and judged by.
+
+    train, validation   the new data
+    replay, old         what the base knows already: learnt beside the new, and judged by, so that forgetting shows
+    """
+
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    replay: Sequence[Example]
+    old: Sequence[Example]
+
+
+class Task(ABC):
+    """One kind of model that can be taught."""
+
+    name: ClassVar[str]  # of the service
+    model: ClassVar[str]  # the service's default model
+    headline: ClassVar[str]  # the score that the gate and the best checkpoint go by
+
+    @abstractmethod
+    def demo(self, folder: Path) -> Mapping[str, Path]:
+        """Write the demo's data: paths for `data`, `validation`, `replay` and `old`, as a user would give them."""
+
+    @abstractmethod
+    def read(self, source: Path) -> Dataset:
+        """Read a data set. Raises `DataError` where nothing can be made of it."""
+
+    @abstractmethod
+    def train(self, base: Version, material: Material, run: Run, settings: JobSettings) -> Path:
+        """Teach `base`; returns a directory with the files of a version, golden cases included.
+
+        Raises `Stopped` after SIGTERM, with a checkpoint that the next run goes on from.
+        """
+
+    @abstractmethod
+    def evaluate(self, version: Path, examples: Sequence[Example]) -> Evaluation:
+        """Judge the version in a directory (it may lack its manifest)."""
+
+    def estimate(self, base: Version, material: Material, settings: JobSettings) -> Mapping[str, Any]:
+        """What `--dry-run` tells: steps, seconds and bytes of memory."""
+        return {}

@@ -32,7 +32,7 @@ class LlavaSettings(ServiceSettings):
     kv_memory_mb: int | None = Field(
         None,
         ge=1,
-        description="memory for keys and values; if unset, 512 on a CPU and 4/5 of what is free on a GPU",
+        description="memory for keys and values; if unset, 512 on a CPU and 4/5 of what second weights leave on a GPU",
     )
     picture_memory_mb: int = Field(256, ge=1, description="memory for what was seen in pictures")
 

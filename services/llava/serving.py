@@ -24,7 +24,7 @@ class Room:
 
     rows      sequences that speak at once
     budget    tokens of prompts that one step reads; None for 128 on a CPU, where those who speak feel them, else 2048
-    memory    bytes for keys and values; None for 512 MiB on a CPU and four fifths of what is free on a GPU
+    memory    bytes for keys and values; None for 512 MiB on a CPU, and for most of what is free on a GPU
     pictures  bytes for the features of pictures
     context   most tokens of a prompt and its answer; None for the network's own
     answer    most tokens of an answer
@@ -45,15 +45,18 @@ class Room:
         """Tokens of prompts that one step reads on a device."""
         return self.budget or (128 if device.type == "cpu" else 2048)
 
-    def desk_on(self, device: torch.device) -> int:
-        """Bytes of those for keys and values that are kept dense for whoever speaks, which pays on a CPU."""
-        return self.bytes_on(device) // 4 if device.type == "cpu" else 0
+    def bytes_on(self, device: torch.device, *, weights: int) -> int:
+        """Bytes for keys and values on a device that has `weights` bytes of weights already.
 
-    def bytes_on(self, device: torch.device) -> int:
-        """Bytes for keys and values on a device."""
+        On a GPU four fifths of what is free when a second set of weights has come, or of all where none would fit.
+        """
         if self.memory is not None:
             return self.memory
-        return int(0.8 * torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 2**29
+        if device.type != "cuda":
+            return 2**29
+        free: int = torch.cuda.mem_get_info(device)[0]
+        spare = free - 1.1 * weights
+        return int(0.8 * (spare if spare > free / 4 else free))
 
 
 class Serving:
@@ -66,7 +69,11 @@ class Serving:
         module = placed(state.module, device)
         self.network = Network(module, context=room.context_of(state))
         self.tower = Tower(module, state.pixels, device=device, keep=room.pictures)
-        self.speaker = self._speaker(self._blocks(), rows=room.rows)
+        weights = sum(each.nbytes for each in module.parameters())
+        allowed = room.bytes_on(device, weights=weights)
+        # Kept dense for whoever speaks, which pays on a CPU.
+        self._desk = allowed // 4 if device.type == "cpu" else 0
+        self.speaker = self._speaker(self._blocks(allowed - self._desk), rows=room.rows)
         self.meters = Meters(state.name, self.speaker.scheduler)
         self.indices: dict[Sequence, int] = {}  # which answer of its request a sequence is
 
@@ -81,18 +88,17 @@ class Serving:
 
     def _speaker(self, blocks: int, *, rows: int) -> Speaker:
         network = self.network
-        dtype, desk = network.embeddings.dtype, self._room.desk_on(self._device)
-        memory = Memory(network.config, blocks=blocks, device=self._device, dtype=dtype, desk=desk)
+        dtype = network.embeddings.dtype
+        memory = Memory(network.config, blocks=blocks, device=self._device, dtype=dtype, desk=self._desk)
         scheduler = Scheduler(
             Blocks(blocks), rows=rows, budget=self._room.budget_on(self._device), seen=self.tower.knows
         )
         return Speaker(scheduler, Runner(network, memory, self.tower), judge=self._judge, fatal=DeviceLost)
 
-    def _blocks(self) -> int:
-        """How many blocks the memory has: never more than everybody could fill."""
+    def _blocks(self, room: int) -> int:
+        """How many blocks there are in `room` bytes: never more than everybody could fill."""
         context = self._room.context_of(self.state)
         size, longest = bytes_per_block(self.network.config, self.network.embeddings.dtype), -(-context // BLOCK)
-        room = self._room.bytes_on(self._device) - self._room.desk_on(self._device)
         blocks = min(room // size, (self._room.rows + 1) * longest)
         if blocks < longest:
             raise RefusedWeights(

@@ -71,6 +71,7 @@ class OcelliSettings(BaseSettings):
         nested_model_default_partial_update=True,
     )
     service: ClassVar[str] = "process"
+    command: ClassVar[str | None] = None  # what people type, where it is not `python -m services.<service>`
 
     state: Path = Field(Path(".ocelli"), description="folder of a local run: store, keys, logs")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -92,14 +93,17 @@ class OcelliSettings(BaseSettings):
         return init_settings, own, env_settings
 
     @classmethod
-    def load(cls, argv: Sequence[str] | None = None) -> Self:
-        """Read the settings, or print what is wrong and how to mend it, and exit with 78."""
+    def load(cls, argv: Sequence[str] | None = None, **given: Any) -> Self:
+        """Read the settings, or print what is wrong and how to mend it, and exit with 78.
+
+        What is `given` ranks below the command line and above the environment.
+        """
         unknown = unknown_variables(cls, os.environ)
         if unknown:
             stop("\n".join(unknown))
         try:
             arguments = list(sys.argv[1:] if argv is None else argv)
-            return cls(_cli_settings_source=_command_line(cls, arguments))
+            return cls(_cli_settings_source=_command_line(cls, arguments), **given)
         except SettingsError as error:
             stop(f"{error}: this one is written as JSON.")
         except ValidationError as error:
@@ -175,7 +179,7 @@ def stop(message: str) -> NoReturn:
 
 
 def _command_line(settings: type[OcelliSettings], argv: list[str]) -> CliSettingsSource[Any]:
-    prog = f"python -m services.{settings.service}"
+    prog = settings.command or f"python -m services.{settings.service}"
     source: CliSettingsSource[Any] = CliSettingsSource(settings, cli_prog_name=prog)
     return source(args=argv)
 

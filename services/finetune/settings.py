@@ -4,12 +4,16 @@ A field is read from the command line (`--epochs 5`), then the file that `--conf
 `OCELLI_FINETUNE__EPOCHS` and `OCELLI_EPOCHS`, then its default.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import SettingsConfigDict
 
-from shared.settings import OcelliSettings
+from shared.settings import Names, OcelliSettings, stop
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -29,8 +33,11 @@ class GateLimits(BaseModel):
 class JobSettings(OcelliSettings):
     """What one run of the job reads, learns with, and publishes."""
 
+    model_config = SettingsConfigDict(cli_implicit_flags=True)
     service: ClassVar[str] = "finetune"
+    command: ClassVar[str | None] = "ocelli finetune TASK"
 
+    config: Path | None = Field(None, description="YAML file with settings by these names")
     data: Path | None = Field(None, description="training data: a folder or a file in a format of the task")
     validation: Path | None = Field(None, description="data to judge by; a share of --data unless given")
     replay: Path | None = Field(None, description="data that the base knows already, learnt beside the new")
@@ -57,7 +64,7 @@ class JobSettings(OcelliSettings):
     lora: int | None = Field(
         None, ge=1, le=256, description="rank of a LoRA adapter; all weights are trained unless given"
     )
-    freeze: tuple[str, ...] = Field((), description="parts to leave as they are, by the beginning of their names")
+    freeze: Names = Field((), description="parts to leave as they are, by the beginning of their names")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="number type to compute in")
     checkpointing: bool = Field(False, description="compute activations again instead of keeping them")
     patience: int | None = Field(None, ge=1, description="evaluations without a better score before it stops early")
@@ -72,3 +79,23 @@ class JobSettings(OcelliSettings):
     new_space: bool = Field(
         False, description="a CLIP whose vectors are not comparable with those of before is intended"
     )
+
+    @classmethod
+    def load(cls, argv: Sequence[str] | None = None, **given: Any) -> Self:
+        """Read the settings and the file that `--config` names; exit with 78 and a sentence where one is wrong."""
+        arguments = list(argv or ())
+        file = next((Path(value) for name, value in pairwise(arguments) if name == "--config"), None)
+        return super().load(arguments, **(_file(file) if file else {}), **given)
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        stop(f"--config {path}: {error.strerror}.")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        stop(f"--config {path}: not YAML{f', line {mark.line + 1}' if mark else ''}.")
+    if not isinstance(content, dict):
+        stop(f"--config {path}: expected settings by name, such as `epochs: 5`.")
+    return content

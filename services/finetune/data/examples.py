@@ -83,10 +83,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class ChatExample:
-    """A conversation; its last turn is the assistant's."""
+    """A conversation; its last turn is the assistant's. evaluations tell each `kind` apart, where data has it."""
 
     turns: tuple[Turn, ...]
     place: Place
+    kind: str = ""
 
 
 Example = DetectionExample | PairExample | ChatExample

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import cos, pi, sin
 from random import Random
 
-from services.finetune.demo.shapes import OUTLINES, SHAPES, Outline, Point, turned
+from services.finetune.demo.shapes import NEW_OUTLINES, OUTLINES, SHAPES, Outline, Point, turned
 
 Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]
@@ -26,6 +26,9 @@ COLOURS: Mapping[str, Colour] = {
     "cyan": (50, 205, 215),
     "pink": (250, 130, 185),
 }
+NEW_COLOURS: Mapping[str, Colour] = {"brown": (120, 72, 35), "white": (245, 245, 245)}  # no shipped recipe draws them
+_PAINTS = {**COLOURS, **NEW_COLOURS}
+_SHAPED = {**OUTLINES, **NEW_OUTLINES}
 TRIES = 40  # places tried for one thing before the scene goes without it
 TINT = 18  # how far a thing's colour may lie from the pure one, per channel
 GREY = 14  # how far a background may lie from grey, per channel
@@ -71,7 +74,7 @@ class Thing:
     @property
     def outline(self) -> Outline:
         """The corners, in scene units."""
-        corners = turned(OUTLINES[self.shape], self.angle)
+        corners = turned(_SHAPED[self.shape], self.angle)
         return tuple((self.x + self.radius * x, self.y + self.radius * y) for x, y in corners)
 
     @property
@@ -137,7 +140,7 @@ def _thing(world: World, rng: Random) -> Thing:
         y=rng.uniform(0, height),
         radius=rng.uniform(*world.radius),
         angle=rng.uniform(-0.25, 0.25),
-        rgb=_near(COLOURS[colour], TINT, rng),
+        rgb=_near(_PAINTS[colour], TINT, rng),
     )
 
 

@@ -1,7 +1,10 @@
-"""The eight shapes of shapes world, as outlines around the origin with a radius of about one; y points down."""
+"""The shapes of shapes world, as outlines around the origin with a radius of about one; y points down.
+
+Eight are what the shipped weights know; two more are what the fine-tuning demo teaches them.
+"""
 
 from collections.abc import Iterable, Mapping
-from math import cos, pi, sin
+from math import cos, pi, radians, sin
 
 Point = tuple[float, float]
 Outline = tuple[Point, ...]
@@ -34,6 +37,13 @@ def _heart(corners: int) -> Outline:
     return tuple((sin(t) ** 3, -(13 * cos(t) - 5 * cos(2 * t) - 2 * cos(3 * t) - cos(4 * t)) / 16) for t in angles)
 
 
+def _crescent() -> Outline:
+    """A disc with a bite: the outer arc one way, the arc of the bite back."""
+    outer = [radians(degrees) for degrees in range(50, 311, 9)]
+    bite = [radians(degrees) for degrees in range(285, 74, -9)]
+    return tuple([(cos(t), sin(t)) for t in outer] + [(0.35 + 0.75 * cos(t), 0.75 * sin(t)) for t in bite])
+
+
 # The order is that of the label ids.
 OUTLINES: Mapping[str, Outline] = {
     "circle": _regular(40),
@@ -46,3 +56,10 @@ OUTLINES: Mapping[str, Outline] = {
     "heart": _heart(40),
 }
 SHAPES: tuple[str, ...] = tuple(OUTLINES)
+
+# No shipped recipe draws these.
+NEW_OUTLINES: Mapping[str, Outline] = {
+    "crescent": _crescent(),
+    "arrow": ((-1.0, -0.3), (0.1, -0.3), (0.1, -0.8), (1.0, 0.0), (0.1, 0.8), (0.1, 0.3), (-1.0, 0.3)),
+}
+NEW_SHAPES: tuple[str, ...] = tuple(NEW_OUTLINES)

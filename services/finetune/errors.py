@@ -19,5 +19,5 @@ class GateError(JobError):
     """The new version was not pushed, since it is not good enough."""
 
 
-class Stopped(Exception):  # noqa: N818 -- nothing is wrong
+class Stopped(Exception):
     """The job was asked to stop."""

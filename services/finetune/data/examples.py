@@ -7,9 +7,8 @@ ChatExample        a conversation with pictures among its words          LLaVA
 An example knows where its pictures are and does not hold them.
 """
 
-import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,21 +27,37 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen of a picture when it was decoded, upright.
+
+    size       width and height in pixels
+    sha256     of its encoded bytes
+    likeness   192 bits that are nearly the same for pictures that look alike
+    """
+
+    size: tuple[int, int]
+    sha256: str
+    likeness: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """A picture: a file, or a member of a tar file."""
+    """A picture: a file, or a member of an uncompressed tar file, which is `size` bytes from `start` on.
+
+    look   what was seen of it, once it was decoded
+    """
 
     path: Path
     member: str | None = None
+    start: int = 0
+    size: int = -1  # to the end
+    look: Look | None = field(default=None, compare=False)
 
     def read(self) -> bytes:
         """The encoded bytes. Raises `OSError`."""
-        if self.member is None:
-            return self.path.read_bytes()
-        with tarfile.open(self.path) as tar:
-            file = tar.extractfile(self.member)
-            if file is None:
-                raise FileNotFoundError(f"{self.path} has no file {self.member}")
-            return file.read()
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            return file.read(self.size)
 
     def __str__(self) -> str:
         return str(self.path) if self.member is None else f"{self.path}:{self.member}"
@@ -93,6 +108,13 @@ class ChatExample:
 Example = DetectionExample | PairExample | ChatExample
 
 
+def pictures(example: Example) -> tuple[Source, ...]:
+    """The pictures of an example, in their order."""
+    if isinstance(example, ChatExample):
+        return tuple(part for turn in example.turns for part in turn.parts if isinstance(part, Source))
+    return (example.picture,)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What is wrong with a row, and what its owner can do about it."""
@@ -109,9 +131,11 @@ class Dataset:
     """The sound rows of a data set, what is wrong with the others, and a hash of all its bytes.
 
     statistics   what the report tells of the data: counts, classes, sizes
+    notes        what is worth knowing and breaks nothing
     """
 
     examples: tuple[Example, ...]
     problems: tuple[Problem, ...]
     sha256: str
     statistics: Mapping[str, Any]
+    notes: tuple[str, ...] = ()

@@ -74,6 +74,14 @@ class Run:
         with (self.folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
 
+    def forget(self, *, after: int) -> None:
+        """Drop what was measured after a step: a run that goes on from a checkpoint measures it again."""
+        path = self.folder / "metrics.jsonl"
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        # A kill may have cut the last line off.
+        whole = [line for line in lines if line.endswith("\n")]
+        path.write_text("".join(line for line in whole if json.loads(line).get("step", 0) <= after))
+
     def say(self, sentence: str) -> None:
         """Tell whoever watches."""
         print(f"{time.strftime('%H:%M:%S')}  {sentence}", flush=True)

@@ -1,0 +1,1 @@
+"""What all trainers share: the plan, the order of examples, the optimizer, and transformers' Trainer around them."""

@@ -1,0 +1,1 @@
+"""Teach the LLaVA service's model from conversations."""

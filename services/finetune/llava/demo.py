@@ -1,0 +1,98 @@
+"""The demo's data: pictures with a new shape and new colours, and dialogues about them, as a user would bring them.
+
+data/        dialogues about new scenes; most name something new
+validation/  one question about a held-out new scene each; all name something new
+replay/      dialogues about old scenes
+old/         one question about a held-out old scene each
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from PIL import Image
+
+from services.finetune.demo import render
+from services.finetune.demo.dialogues import Turn, conversation
+from services.finetune.demo.facts import KINDS, fact
+from services.finetune.demo.pictures import WHOLE, draw
+from services.finetune.demo.questions import asked
+from services.finetune.demo.scenes import Scene
+from services.finetune.llava.scenes import Renamed, names_new, renamed
+
+SIDE = 128  # pixels
+WORLD = replace(WHOLE, things=(1, 4))
+TAUGHT, JUDGED = 600, 300  # pictures
+DIALOGUES = 10  # about each picture that is learnt from
+NEW = 0.7  # share of the dialogues about new scenes that name something new
+WEIGHTS: Mapping[str, float] = {
+    "count": 1.5,
+    "colour_count": 1.2,
+    "pair_count": 0.6,
+    "total": 0.4,
+    "colour": 0.9,
+    "shape": 1.1,
+    "pair": 1.8,
+    "single": 0.9,
+    "where": 1.2,
+    "where_one": 0.8,
+    "absent": 0.4,
+    "caption": 2.5,
+}
+SEEDS = {"data": 71, "replay": 72, "validation": 9_000_071, "old": 9_000_072}
+
+
+def write(folder: Path, *, taught: int = TAUGHT, judged: int = JUDGED) -> dict[str, Path]:
+    """Write the four data sets; returns the path of each."""
+    paths = {}
+    for name, seed in SEEDS.items():
+        place, learnt = folder / name, name in {"data", "replay"}
+        (place / "pictures").mkdir(parents=True)
+        with (place / "dialogues.jsonl").open("w") as file:
+            for number in range(taught if learnt else judged):
+                picture, rows = _picture(f"{seed}/{number}", new=name in {"data", "validation"}, learnt=learnt)
+                Image.fromarray(render.picture(picture, SIDE)).save(place / f"pictures/{number:04}.png")
+                for turns in rows:
+                    file.write(json.dumps(_line(f"pictures/{number:04}.png", turns)) + "\n")
+        paths[name] = place / "dialogues.jsonl"
+    return paths
+
+
+def _picture(luck: str, *, new: bool, learnt: bool) -> tuple[Scene, list[list[Turn]]]:
+    """A scene, and what is said of it."""
+    rng = Random(luck)
+    old = draw([WORLD], seed=rng.getrandbits(40), index=0)
+    seen = renamed(old, rng) if new else Renamed(old, {})
+    says = _dialogues(old, seen, rng, new=new) if learnt else _questions(old, seen, rng, new=new)
+    return seen.scene, [next(says) for _ in range(DIALOGUES if learnt else 1)]
+
+
+def _dialogues(old: Scene, seen: Renamed, rng: Random, *, new: bool) -> Iterator[list[Turn]]:
+    while True:
+        turns = [seen.told(each) for each in conversation(old, WEIGHTS, rng)]
+        if not new or rng.random() > NEW or any(map(names_new, turns)):
+            yield turns
+
+
+def _questions(old: Scene, seen: Renamed, rng: Random, *, new: bool) -> Iterator[list[Turn]]:
+    """Questions of all kinds alike; `total` names nothing."""
+    kinds = [kind for kind in KINDS if kind != "total" or not new]
+    while True:
+        known = fact(old, rng.choice(kinds), rng)
+        told = known and seen.told(Turn(known.kind, asked(known, rng), known.answer))
+        if told and (names_new(told) or not new):
+            yield [told]
+
+
+def _line(picture: str, turns: list[Turn]) -> dict[str, Any]:
+    messages = []
+    for number, each in enumerate(turns):
+        asked = [{"type": "text", "text": each.question}]
+        messages += [
+            {"role": "user", "content": asked if number else [{"type": "image"}, *asked]},
+            {"role": "assistant", "content": [{"type": "text", "text": each.answer}]},
+        ]
+    return {"images": [picture], "messages": messages, "kind": turns[-1].kind}

@@ -1,0 +1,43 @@
+"""What the job asks of LLaVA."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from services.finetune.data import formats
+from services.finetune.data.examples import ChatExample, Dataset, Example
+from services.finetune.llava import demo, evaluation, training
+from services.finetune.run import Run
+from services.finetune.settings import JobSettings
+from services.finetune.task import Evaluation, Material, Task
+from services.finetune.training.estimate import estimate
+from shared.weights.store import Version
+
+
+class LlavaTask(Task):
+    """Chat about pictures, learnt from conversations."""
+
+    name: ClassVar[str] = "llava"
+    model: ClassVar[str] = "llava"
+    headline: ClassVar[str] = "exact_match"
+
+    def demo(self, folder: Path) -> Mapping[str, Path]:
+        """Dialogues about a shape and colours that the shipped weights do not know."""
+        return demo.write(folder)
+
+    def read(self, source: Path) -> Dataset:
+        """Read LLaVA's JSON, or messages."""
+        return formats.read(source, self.name)
+
+    def train(self, base: Version, material: Material, run: Run, settings: JobSettings) -> Path:
+        """Teach all parts, or an adapter."""
+        return training.train(base, material, run, settings)
+
+    def evaluate(self, version: Path, examples: Sequence[Example]) -> Evaluation:
+        """Exact match of whole answers, as the service gives them."""
+        return evaluation.evaluate(version, [each for each in examples if isinstance(each, ChatExample)])
+
+    def estimate(self, base: Version, material: Material, settings: JobSettings) -> Mapping[str, Any]:
+        """Steps, seconds and memory, after a few steps that are not kept."""
+        course = training.prepare(base, material, settings)
+        return estimate(course.lesson, course.plan)

@@ -32,7 +32,7 @@ class Look:
 
     size       width and height in pixels
     sha256     of its encoded bytes
-    likeness   192 bits that are nearly the same for pictures that look alike
+    likeness   the picture as 8 x 8 pixels of RGB: 192 bytes that are nearly the same where two look alike
     """
 
     size: tuple[int, int]

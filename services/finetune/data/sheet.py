@@ -13,7 +13,7 @@ from shared.images.decode import decode
 
 SAMPLES, COLUMNS = 16, 4
 WIDTH, HEIGHT, CAPTION, GAP = 300, 220, 66, 10  # pixels of a cell
-LINE = 46  # characters
+LINE, FONT = 46, 11  # characters, pixels
 COLOURS = ("#d81b60", "#1e88e5", "#d98200", "#00806a", "#7b3fb5", "#5d4037")
 
 Cell = tuple[int, int]
@@ -55,9 +55,9 @@ def _read(source: Source) -> Image.Image:
 
 
 def _tinted(picture: Image.Image, example: DetectionExample, names: Sequence[str]) -> Image.Image:
-    """The picture with its masks half covered in the colours of their classes."""
+    """The picture with its masks tinted in the colours of their classes."""
     for label, mask in zip(example.labels, example.masks or (), strict=False):
-        covered = Image.fromarray(masks.raster(mask, example.size)).convert("L").point(lambda value: value // 2)
+        covered = Image.fromarray(masks.raster(mask, example.size)).convert("L").point(lambda value: value // 3)
         picture.paste(_colour(label, names), (0, 0), covered)
     return picture
 
@@ -68,12 +68,16 @@ def _boxes(
     x, y = cell
     for label, (x1, y1, x2, y2) in zip(example.labels, example.boxes, strict=True):
         corners = (x + x1 * scale, y + y1 * scale, x + x2 * scale, y + y2 * scale)
-        draw.rectangle(corners, outline=_colour(label, names), width=2)
-        _write(draw, (corners[0] + 3, corners[1] + 2), label, _colour(label, names))
+        colour, corner = _colour(label, names), (corners[0] + 2, max(y, corners[1] - 13))
+        draw.rectangle(corners, outline=colour, width=2)
+        draw.rectangle(
+            draw.textbbox(corner, label, font=ImageFont.load_default(FONT)), outline=colour, fill=colour, width=3
+        )
+        _write(draw, corner, label, "white")
 
 
 def _write(draw: ImageDraw.ImageDraw, where: tuple[float, float], text: str, colour: str) -> None:
-    draw.multiline_text(where, text, fill=colour, font=ImageFont.load_default(11), spacing=2)
+    draw.multiline_text(where, text, fill=colour, font=ImageFont.load_default(FONT), spacing=2)
 
 
 def _colour(label: str, names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from services.finetune.task import Curve
 
 
 def history(path: Path) -> dict[str, Curve]:
-    """The curves in the order in which their figures first appear; none where there is no file.
+    """The curves in the order in which their figures first appear, without those of single classes.
 
     A run that was killed may leave half a line, and one that went on tells some steps again: the last word counts.
     """
@@ -23,7 +23,7 @@ def history(path: Path) -> dict[str, Curve]:
         step = line.get("step")
         if _number(step):
             for name, value in line.items():
-                if _number(value) and name not in {"step", "seconds"}:
+                if _number(value) and name not in {"step", "seconds"} and "/" not in name:
                     points[name][step] = value
     return {name: Curve(name, sorted(ys), [ys[x] for x in sorted(ys)]) for name, ys in points.items()}
 

@@ -111,7 +111,8 @@ def _side(side: Side) -> list[Markup]:
 
 def _training(report: Report) -> list[Markup]:
     curves = history(report.run.folder / "metrics.jsonl")
-    drawn = [curve for curve in curves.values() if len(curve.x) > 1 and "/" not in curve.name][:CURVES]
+    twice = {"score"} if report.headline in curves else set()  # the trainers' name for the headline
+    drawn = [curve for curve in curves.values() if len(curve.x) > 1 and curve.name not in twice][:CURVES]
     charts = [chart(f"{curve.name} over steps", [curve], x="step", y=curve.name) for curve in drawn]
     if not curves:
         return []
@@ -161,7 +162,9 @@ def _data(report: Report) -> list[Markup]:
 
 
 def _counts(value: Any) -> bool:
-    return isinstance(value, Mapping) and bool(value) and all(type(count) is int for count in value.values())
+    """Whether it is how often what occurs, and not least, median and most of something."""
+    counts = isinstance(value, Mapping) and bool(value) and all(type(count) is int for count in value.values())
+    return counts and "median" not in value
 
 
 def _problems(report: Report) -> Markup:

@@ -54,7 +54,11 @@ def learnt() -> Learnt:
         description=f"pictures/{HOSTILE}",
         sha256=SHA,
         counts={"train": 211, "validation": 100, "replay": 1009, "old": 12},
-        statistics={"objects by class": {"circle": 173, HOSTILE: 389}, "width": {"mean": 161.25, "odd": float("nan")}},
+        statistics={
+            "objects by class": {"circle": 173, HOSTILE: 389},
+            "widths": {"least": 40, "median": 161.25, "most": 640},
+            "odd": float("nan"),
+        },
         problems=[Problem(place, f"category {HOSTILE} is unknown")],
     )
 
@@ -64,6 +68,8 @@ def report(folder: Path, **changes: Any) -> Report:
     run = Run.begin(folder)
     for step in range(1, 41):
         run.measure(step=step, loss=3.5 / step, lr=0.0025)
+    run.measure(step=20, score=0.5, ap50=0.5, **{"ap50/circle": 0.25})
+    run.measure(step=40, score=0.75, ap50=0.75, **{"ap50/circle": 0.5})
     command = ["ocelli", "finetune", "detection", "--data", HOSTILE, "--store", "s3://user:secret@bucket/store"]
     settings = JobSettings(store="s3://user:secret@bucket/store", seed=7, lora=16)
     told = comparison()

@@ -8,7 +8,10 @@ from services.finetune.task import Curve
 
 
 def test_each_figure_is_a_curve_over_the_steps(tmp_path: Path) -> None:
-    lines = [{"step": 1, "loss": 2.0, "seconds": 3}, {"step": 2, "loss": 1.0, "note": "text", "ap50": None}]
+    lines = [
+        {"step": 1, "loss": 2.0, "seconds": 3},
+        {"step": 2, "loss": 1.0, "note": "text", "ap50": None, "ap50/circle": 0.5},
+    ]
     path = tmp_path / "metrics.jsonl"
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     assert history(path) == {"loss": Curve("loss", [1, 2], [2.0, 1.0])}

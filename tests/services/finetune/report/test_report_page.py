@@ -104,7 +104,7 @@ def test_passwords_of_urls_are_told_nowhere(tmp_path: Path) -> None:
 def test_tables_have_captions_and_charts_and_pictures_are_told_in_words(tmp_path: Path) -> None:
     page = Page(render(report(tmp_path / "run")))
     assert len(page.all("table")) == len(page.all("caption")) > 8
-    assert len([svg for svg in page.all("svg") if svg.get("role") == "img"]) == len(page.all("desc")) == 6
+    assert len([svg for svg in page.all("svg") if svg.get("role") == "img"]) == len(page.all("desc")) == 7
     assert all(image["alt"] for image in page.all("img"))
     assert page.all("html") == [{"lang": "en"}]
 

@@ -66,6 +66,7 @@ def card(report: Report) -> Card:
             by=report.by[:TEXT],
             recipe=f"ocelli finetune {report.task}",
             command=report.invocation[:TEXT],
+            code=report.environment.get("code"),
             parameters=_parameters(report),
         ),
     )

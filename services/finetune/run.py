@@ -8,15 +8,19 @@ checkpoints/     the latest states of the training, and candidate/ the files of 
 report/          report.html and report.json
 """
 
+import contextlib
 import json
 import os
 import platform
 import secrets
+import subprocess
 import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import shared
 
 PACKAGES = ("torch", "torchvision", "transformers", "peft", "trl", "accelerate", "torchmetrics")
 
@@ -95,13 +99,22 @@ def new_id(task: str) -> str:
 def _environment() -> dict[str, Any]:
     packages = {}
     for name in PACKAGES:
-        try:
+        with contextlib.suppress(PackageNotFoundError):
             packages[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return {
+        "ocelli": shared.__version__,
+        "code": _revision(),
         "python": platform.python_version(),
         "packages": packages,
         "cpus": os.cpu_count(),
         "machine": platform.machine(),
     }
+
+
+def _revision() -> str | None:
+    """The commit of the code, where it runs from a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,50 @@
+"""The fourth part of the story: the candidate with its report and model card -> a version, and the alias on it."""
+
+import getpass
+import shutil
+import sys
+
+from services.finetune.card import card, readme
+from services.finetune.job import Checked, Job
+from services.finetune.reading import Read
+from services.finetune.report.content import Learnt, Report
+from services.finetune.report.page import write
+from shared.serving.model import Identity
+
+
+def publish(job: Job, data: Read, checked: Checked) -> Identity:
+    """Publish what was made, whatever the gate says. Raises `VersionExists`, `RefusedVersion`, `AliasMoved`."""
+    report = reported(job, data, checked)
+    page = write(report, job.run.report)
+    candidate = job.run.candidate
+    (candidate / "README.md").write_text(readme(report), encoding="utf-8")
+    for file in (page, page.with_suffix(".json")):
+        shutil.copy(file, candidate / file.name)
+    identity = job.store.publish(candidate, card(report))
+    job.run.say(f"published {identity.model}@{identity.version} {identity.digest[:19]}; report: {page}")
+    if report.decision != "failed":
+        at = job.store.aliases(identity.model).get("candidate")
+        expected = at.version if at else None
+        job.store.move_alias(identity.model, "candidate", identity.version, expected=expected, by=report.by)
+    return identity
+
+
+def reported(job: Job, data: Read, checked: Checked) -> Report:
+    """What the report tells of a run."""
+    settings, material = job.settings, data.material
+    counts = {name: len(getattr(material, name)) for name in ("train", "validation", "replay", "old")}
+    return Report(
+        task=job.task.name,
+        headline=job.task.headline,
+        base=job.base,
+        served=job.served,
+        version=settings.version or job.run.id,
+        comparison=checked.comparison,
+        verdict=checked.verdict,
+        latency=checked.latency,
+        data=Learnt(data.description, data.sha256, counts, data.statistics, data.problems),
+        run=job.run,
+        settings=settings,
+        command=["ocelli", *sys.argv[1:]],
+        by=settings.by or getpass.getuser(),
+    )

@@ -107,6 +107,8 @@ class _Cursor:
             raise self._malformed() from None
         except RecursionError:
             raise DataError(f"{self._path} is nested too deep. Flatten it.") from None
+        except ValueError:  # an integer of thousands of digits
+            raise self._malformed() from None
         return value
 
     def entries(self, name: str) -> Rows:
@@ -160,7 +162,7 @@ class _Cursor:
 
 def _row(line: bytes, place: Place) -> Row | Problem:
     try:
-        value = json.loads(line.removeprefix(b"\xef\xbb\xbf").decode())
+        value = json.loads(line.removeprefix(b"\xef\xbb\xbf").rstrip().decode())
     except UnicodeDecodeError as error:
         return Problem(place, f"is not UTF-8 at byte {error.start + 1}. Save the file as UTF-8.")
     except json.JSONDecodeError as error:

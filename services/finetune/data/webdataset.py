@@ -52,21 +52,24 @@ def _read_shard(shard: Path, rows: Rows) -> None:
 
 
 def _samples(tar: tarfile.TarFile, shard: Path, rows: Rows) -> dict[str, Sample]:
-    """The members of each key; what could lead out of the tar file, or comes twice, is a problem."""
+    """The members of each key; without those of which a member could lead out of the tar file, or comes twice."""
     samples: dict[str, Sample] = {}
+    refused = set()
     for member in _members(tar, shard, rows):
-        if member.isdir() or PurePosixPath(member.name).name.startswith("."):
-            continue
         path = PurePosixPath(member.name)
+        if member.isdir() or path.name.startswith("."):
+            continue
         stem, _, extension = path.name.partition(".")
-        sample = samples.setdefault(str(path.with_name(stem)), {})
+        key, suffix = str(path.with_name(stem)), f".{extension.lower()}"
+        sample = samples.setdefault(key, {})
         try:
-            _require_plain(member, sample, f".{extension.lower()}")
+            _require_plain(member, sample, suffix)
         except BrokenRow as fault:
+            refused.add(key)
             rows.blame(Place(shard, member.name), fault)
         else:
-            sample[f".{extension.lower()}"] = member
-    return samples
+            sample[suffix] = member
+    return {key: sample for key, sample in samples.items() if key not in refused}
 
 
 def _members(tar: tarfile.TarFile, shard: Path, rows: Rows) -> Iterator[tarfile.TarInfo]:

@@ -101,8 +101,8 @@ def _as_text(found: Findings, *, sound: bool) -> str:
 
 
 def _set_as_text(data: Dataset) -> list[str]:
-    lines = [f"{name.replace('_', ' '):16}{_figure(value)}" for name, value in data.statistics.items()]
-    lines += [f"{'sha256':16}{data.sha256}", *(f"note: {note}" for note in data.notes)]
+    lines = [f"{name.replace('_', ' '):18} {_figure(value)}" for name, value in data.statistics.items()]
+    lines += [f"{'sha256':18} {data.sha256}", *(f"note: {note}" for note in data.notes)]
     if data.problems:
         lines += ["", f"{len(data.problems)} problems", *map(str, data.problems)]
     return lines

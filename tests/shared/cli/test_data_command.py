@@ -24,9 +24,9 @@ def validate(*arguments: str | Path) -> int:
 def test_sound_data_is_told_in_figures_and_drawn(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert validate(data, "--task", "detection", "--sheet", data / "sheet.png") == 0
     output = capsys.readouterr().out.splitlines()
-    assert "rows            2" in output
-    assert "classes         cat 1, dog 1" in output
-    assert "boxes           small 1, medium 1, large 0" in output
+    assert "rows               2" in output
+    assert "classes            cat 1, dog 1" in output
+    assert "boxes              small 1, medium 1, large 0" in output
     assert output[-1] == "sound"
     with Image.open(data / "sheet.png") as sheet:
         assert sheet.size == (1250, 306)

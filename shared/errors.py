@@ -9,6 +9,7 @@
     │   └── ModelNotFound              404    model_not_found
     ├── MethodNotAllowed               405    method_not_allowed
     ├── RequestTimeout                 408    request_timeout
+    ├── Conflict                       409    conflict · weights_pinned
     ├── SpaceMismatch                  409    embedding_space_mismatch
     ├── TooLarge                       413    body_too_large · image_too_large
     ├── UnsupportedMedia               415    unsupported_media_type
@@ -129,6 +130,15 @@ class RequestTimeout(OcelliError):
     kind = "invalid_request_error"
     default_code = "request_timeout"
     default_message = "The request did not arrive in time. Send it again, faster or smaller."
+
+
+class Conflict(OcelliError):
+    """The request is right and does not fit what is going on; look at the state and decide anew."""
+
+    status = 409
+    kind = "invalid_request_error"
+    default_code = "conflict"
+    default_message = "This does not fit the state of the service. Look at it again."
 
 
 class SpaceMismatch(OcelliError):

@@ -142,6 +142,14 @@ class ServiceSettings(ProcessSettings):
     max_batch: int = Field(8, ge=1, le=256, description="items of one batch")
     max_batch_cost: int = Field(32_000_000, ge=1, description="pixels or tokens of one batch")
     queue: int = Field(64, ge=1, le=4096, description="requests that may wait, per model")
+    admin_key_file: Path | None = Field(
+        None,
+        description="file of the key for /admin on the management port; <state>/admin.key, made at start, unless set",
+    )
+    follow_s: float = Field(
+        2, ge=0, le=3600, allow_inf_nan=False, description="time between two looks at the alias champion; 0 for never"
+    )
+    prepared_s: Seconds = Field(120, description="time for prepared weights to wait for their commit")
 
 
 class TowerSettings(ServiceSettings):

@@ -33,17 +33,15 @@ REMEMBERED = 10_000  # text vectors; 20 MB where they have 512 numbers
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """An item ready for the towers of `state`: the token ids of a text, or the pixels of a picture."""
+    """An item ready for the towers: the token ids of a text, or the pixels of a picture."""
 
-    item: Item
-    state: State
     ids: Ids | None = None
     pixels: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The weights in use and what they have read; replaced as a whole, so that no thread sees half of a change."""
+    """The weights in use, and what they have read."""
 
     state: State
     towers: Towers
@@ -87,7 +85,7 @@ class Clip(DeviceModel[Item, Features, Embedding, State]):
         return weights.read(path, self.dtype, self.backend)
 
     def use(self, state: State) -> None:
-        """Move `state` to the device and answer from it; the weights before stay in use until it is there."""
+        """Move `state` to the device and answer from it."""
         towers = Towers(state.module, self.device, state.pixels, image_tower=state.image_tower)
         self._in_use = Serving(state, towers, Cache(REMEMBERED, model=state.name, name="texts"))
 
@@ -95,10 +93,10 @@ class Clip(DeviceModel[Item, Features, Embedding, State]):
         """Tokenise the text, or decode and resize the picture. Raises an `OcelliError` (4xx)."""
         state = self.serving.state
         if item.text is not None:
-            return Features(item, state, ids=self._ids(item.text, item.field))
+            return Features(ids=self._ids(item.text, item.field))
         if item.data is None:
             raise InvalidRequest("Send a text or a picture.", param=item.field)
-        return Features(item, state, pixels=prepare(item.data, state.pixels, self.limits, field=item.field))
+        return Features(pixels=prepare(item.data, state.pixels, self.limits, field=item.field))
 
     def _ids(self, text: str, field: str) -> Ids:
         state = self.serving.state
@@ -114,7 +112,7 @@ class Clip(DeviceModel[Item, Features, Embedding, State]):
 
     def cost(self, features: Features) -> int:
         """Pixels of the input; a token counts as much as a patch of a picture, since a tower works as much on it."""
-        state = features.state
+        state = self.serving.state
         if features.ids is not None:
             return len(features.ids) * state.patch**2
         height, width = state.pixels.shape
@@ -123,8 +121,6 @@ class Clip(DeviceModel[Item, Features, Embedding, State]):
     def predict(self, batch: Sequence[Features]) -> Sequence[Embedding]:
         """Embed every item of `batch`; a tower that nothing needs does not run."""
         serving = self.serving
-        # Other weights may have come since: token ids and pixels are then no longer theirs.
-        batch = [one if one.state is serving.state else self.preprocess(one.item) for one in batch]
         seen = iter(_see(serving, [one.pixels for one in batch if one.pixels is not None]))
         said = _read(serving, (one.ids for one in batch if one.ids is not None))
         return [

@@ -1,7 +1,5 @@
 """HTTP in, HTTP out: `POST /v1/embeddings`, `/v1/classify` and `/v1/similarity`, and the named label sets."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
@@ -10,6 +8,7 @@ from services.clip.classify import Matrix, question, unit
 from services.clip.documentation import embeddings_request
 from services.clip.inputs import read_text
 from services.clip.items import Item
+from services.clip.model import Clip
 from services.clip.reading import read_embeddings
 from services.clip.schemas import (
     Classifications,
@@ -59,12 +58,12 @@ async def embeddings(request: Request) -> Response:
     service = clip_of(request)
     deadline = deadline_of(request, service)
     items, wish = await read_embeddings(request, service)
-    name = service.pick(wish.model)
-    demand(request, service.space(name).id)
-    check_dimensions(wish.dimensions, service.model(name))
-    embedded = await service.embed(name, items, deadline=deadline)
+    space = service.space(service.pick(wish.model))
+    demand(request, space.id)
+    check_dimensions(wish.dimensions, space.model)
+    embedded = await service.embed(space, items, deadline=deadline)
     vectors = cut(embedded.vectors, wish.dimensions)
-    return _answer(request, embedded, answers.embeddings(embedded, vectors, wish.encoding_format))
+    return _answer(embedded, answers.embeddings(embedded, vectors, wish.encoding_format))
 
 
 @direct.post(
@@ -79,11 +78,11 @@ async def classify(request: Request) -> Response:
     deadline = deadline_of(request, service)
     upload, wish = await read_request(request, service, ClassifyRequest)
     asked = question(wish, service.label_sets)
-    name = service.pick(wish.model)
-    demand(request, service.space(name).id)
-    found = await service.classify(name, asked, _pictures(upload), deadline=deadline)
+    space = service.space(service.pick(wish.model))
+    demand(request, space.id)
+    found = await service.classify(space, asked, _pictures(upload), deadline=deadline)
     body = answers.classifications(found, asked, wish, _request_id(request))
-    return _answer(request, found.pictures, body)
+    return _answer(found.pictures, body)
 
 
 @direct.post(
@@ -98,11 +97,11 @@ async def similarity(request: Request) -> Response:
     deadline = deadline_of(request, service)
     upload, wish = await read_request(request, service, SimilarityRequest)
     texts = [read_text(text, f"texts[{number}]") for number, text in enumerate(wish.texts)]
-    name = service.pick(wish.model)
-    demand(request, service.space(name).id)
-    embedded = await service.embed(name, [*texts, *_pictures(upload)], deadline=deadline)
+    space = service.space(service.pick(wish.model))
+    demand(request, space.id)
+    embedded = await service.embed(space, [*texts, *_pictures(upload)], deadline=deadline)
     body = answers.similarity(embedded[: len(texts)], embedded[len(texts) :], _request_id(request))
-    return _answer(request, embedded, body)
+    return _answer(embedded, body)
 
 
 @router.get("/v1/label-sets", summary="List the named label sets")
@@ -130,7 +129,7 @@ def demand(request: Request, space: str) -> None:
         )
 
 
-def check_dimensions(wanted: int | None, model: Any) -> None:
+def check_dimensions(wanted: int | None, model: Clip) -> None:
     """Raise `InvalidRequest` where vectors of `model` cannot be cut to `wanted` numbers."""
     if wanted is None or wanted == model.dimensions:
         return
@@ -157,8 +156,6 @@ def _request_id(request: Request) -> str:
     return name
 
 
-def _answer(request: Request, embedded: Embedded, body: bytes) -> Response:
-    """The answer, unless a push since the request came has changed the space that it demands."""
-    demand(request, embedded.space.id)
+def _answer(embedded: Embedded, body: bytes) -> Response:
     headers = {**answer_headers(embedded.answers), "x-embedding-space": embedded.space.id}
     return Response(body, media_type="application/json", headers=headers)

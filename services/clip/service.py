@@ -1,6 +1,6 @@
 """What the CLIP service adds to a service: many items as one answer of one embedding space, and named label sets.
 
-embed     items, a few at a time -> vectors, all by the same weights, or anew
+embed     items, a few at a time -> vectors, all by the weights that the request began with
 classify  the question's class vectors from memory, or from its prompts -> pictures against them
 """
 
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from services.clip.classify import Matrix, Question, classes, scores
 from services.clip.items import Item
 from services.clip.labelsets import LabelSets
-from shared.errors import Unavailable
+from services.clip.model import Clip
+from shared.serving.batch import AnyModel
 from shared.serving.cache import Cache
 from shared.serving.engine import Answer
-from shared.serving.model import Identity
-from shared.serving.service import AnyModel, Service
+from shared.serving.model import Identity, Weights
+from shared.serving.service import Service
 from shared.settings import ServiceSettings
 
 WINDOW = 16  # items of one request that wait at a time, so that a long one does not fill the queue
-ATTEMPTS = 3
 REMEMBERED = 256  # questions; one of 100 labels and 512 dimensions takes 200 kB
 
 
@@ -29,9 +29,28 @@ REMEMBERED = 256  # questions; one of 100 labels and 512 dimensions takes 200 kB
 class Space:
     """The weights that answer, and what their vectors mean."""
 
-    identity: Identity
-    id: str
-    scale: float
+    weights: Weights
+
+    @property
+    def model(self) -> Clip:
+        """The model that holds the weights."""
+        model: Clip = self.weights.model
+        return model
+
+    @property
+    def identity(self) -> Identity:
+        """Which weights these are."""
+        return self.weights.identity
+
+    @property
+    def id(self) -> str:
+        """The id of the space: only vectors of one space may be compared."""
+        return self.model.space
+
+    @property
+    def scale(self) -> float:
+        """What cosines are multiplied with before a softmax."""
+        return self.model.logit_scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,39 +103,29 @@ class ClipService(Service):
 
     def space(self, name: str) -> Space:
         """The space that `name` answers in now. Raises `ModelNotFound`, or `Unavailable` while it loads."""
-        lane, model = self.running.lane(name), self.model(name)
-        assert lane.identity is not None
-        return Space(lane.identity, model.space, model.logit_scale)
+        return Space(self.weights(name))
 
-    async def embed(self, name: str, items: Sequence[Item], *, deadline: float) -> Embedded:
-        """Embed `items` by one set of weights: when a push comes between, all of them once more.
+    async def embed(self, space: Space, items: Sequence[Item], *, deadline: float) -> Embedded:
+        """Embed `items` in `space`, whatever serves meanwhile."""
+        name, answers = space.identity.model, list[Answer]()
+        for start in range(0, len(items), WINDOW):
+            window = items[start : start + WINDOW]
+            answers += await self.running.infer_all(name, window, deadline=deadline, weights=space.weights)
+        return Embedded(space, answers)
 
-        Identity and space are compared, since weights that are being tried are the model's before they are the lane's.
-        """
-        for _ in range(ATTEMPTS):
-            space = self.space(name)
-            answers: list[Answer] = []
-            for start in range(0, len(items), WINDOW):
-                window = items[start : start + WINDOW]
-                answers += await self.running.infer_all(name, window, deadline=deadline)
-            if all((answer.identity, answer.result.space) == (space.identity, space.id) for answer in answers):
-                return Embedded(space, answers)
-        raise Unavailable("The weights changed while the request ran. Send it again.", code="weights_changed")
-
-    async def classify(self, name: str, asked: Question, pictures: Sequence[Item], *, deadline: float) -> Classified:
+    async def classify(self, space: Space, asked: Question, pictures: Sequence[Item], *, deadline: float) -> Classified:
         """Score `pictures` by `asked`; the text tower runs only for questions that these weights have not seen."""
-        cache, question = self._classes[name], (asked.prompts, len(asked.templates))
-        digest = self.space(name).identity.digest
-        known = cache.get((digest, question))
+        cache = self._classes[space.identity.model]
+        key = (space.identity.digest, asked.prompts, len(asked.templates))
+        known = cache.get(key)
         if known is not None:
-            seen = await self.embed(name, pictures, deadline=deadline)
-            if seen.space.identity.digest == digest:
-                return Classified(_scores(seen, known, asked), seen, known.tokens)
+            seen = await self.embed(space, pictures, deadline=deadline)
+            return Classified(_scores(seen, known, asked), seen, known.tokens)
         prompts = [Item(text, None, field) for text, field in asked.prompts]
-        both = await self.embed(name, [*pictures, *prompts], deadline=deadline)
+        both = await self.embed(space, [*pictures, *prompts], deadline=deadline)
         seen, texts = both[: len(pictures)], both[len(pictures) :]
         known = Classes(classes(texts.vectors, len(asked.templates)), texts.tokens)
-        cache.put((both.space.identity.digest, question), known)
+        cache.put(key, known)
         return Classified(_scores(seen, known, asked), seen, known.tokens)
 
 

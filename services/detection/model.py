@@ -1,7 +1,7 @@
 """The detector as the serving core sees it.
 
 read        version directory -> network in host memory
-use         onto the device; the network before stays in use until this one is in place
+use         onto the device
 preprocess  labels -> class ids, bytes -> pixels -> the network's input (on a GPU the last step runs with the batch)
 predict     one run of the network per padded size -> detections of all pictures -> one copy back to the host
 """
@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from services.detection import weights
-from services.detection.architectures import GAP, DetectorConfig
+from services.detection.architectures import GAP
 from services.detection.networks import Batch, Network, place
 from services.detection.parameters import Ask, Item, Parameters, Wanted, ask
 from services.detection.pictures import Geometry, geometry, normalise, pad, stack_sizes
@@ -34,10 +34,8 @@ __all__ = ["Detector", "Features", "Item", "Parameters"]
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """A picture ready for the network of `config`: float32 [3, h, w], or uint8 [h, w, 3] where a GPU resizes it."""
+    """A picture ready for the network: float32 [3, h, w], or uint8 [h, w, 3] where a GPU resizes it."""
 
-    item: Item
-    config: DetectorConfig
     pixels: Tensor
     sizes: Geometry
     ask: Ask
@@ -45,7 +43,7 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The weights in use: replaced as a whole, so that no thread sees half of a change."""
+    """The weights in use."""
 
     state: State
     network: Network
@@ -84,7 +82,7 @@ class Detector(DeviceModel[Item, Features, Detections, State]):
         return weights.read(path)
 
     def use(self, state: State) -> None:
-        """Move `state` to the device and answer from it; the weights before stay in use until it is there."""
+        """Move `state` to the device and answer from it."""
         network = place(state.module, self.device, self.dtype)
         ids = {label: number for number, label in enumerate(state.config.labels, start=1) if label != GAP}
         self._in_use = Serving(state, network, ids)
@@ -100,7 +98,7 @@ class Detector(DeviceModel[Item, Features, Detections, State]):
         if self.device.type == "cpu":
             with torch.inference_mode():
                 pixels = normalise(pixels, serving.transform)
-        return Features(item, serving.state.config, pixels, sizes, asked)
+        return Features(pixels, sizes, asked)
 
     def cost(self, features: Features) -> int:
         """Pixels of the padded input."""
@@ -114,8 +112,6 @@ class Detector(DeviceModel[Item, Features, Detections, State]):
         alone and never on its batch-mates, and neither does its answer: convolutions see the padding near the border.
         """
         serving = self.serving
-        # Weights of another config may have come since: sizes, mean colour and class ids are then no longer right.
-        batch = [one if one.config == serving.state.config else self.preprocess(one.item) for one in batch]
         groups = defaultdict(list)
         for index, one in enumerate(batch):
             groups[one.sizes.padded].append(index)

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from services.detection.model import Detector
 from services.detection.parameters import Item, Parameters
 from services.detection.schemas import DetectRequest, Label, Labels, MaskFormat
 from shared.errors import (
@@ -41,7 +42,9 @@ async def detect(request: Request) -> Response:
     deadline = deadline_of(request, service)
     upload, wish = await read_request(request, service, DetectRequest)
     name = service.pick(wish.model)
-    mask_format = mask_format_of(wish, masks=service.model(name).finds_masks)
+    weights = service.weights(name)
+    detector: Detector = weights.model
+    mask_format = mask_format_of(wish, masks=detector.finds_masks)
     parameters = Parameters(
         threshold=wish.threshold,
         iou_threshold=wish.iou_threshold,
@@ -50,7 +53,7 @@ async def detect(request: Request) -> Response:
         masks=mask_format != "none",
     )
     items = [Item(data, parameters, field) for data, field in zip(upload.images, upload.image_fields, strict=True)]
-    answers = await service.running.infer_all(name, items, deadline=deadline)
+    answers = await service.running.infer_all(name, items, deadline=deadline, weights=weights)
     body = await service.running.pool.run(
         render, answers, wish.format, mask_format, request.scope["state"]["request_id"]
     )
@@ -63,8 +66,8 @@ async def detect(request: Request) -> Response:
 async def labels(model: str, request: Request) -> Labels:
     """Every class with the id that answers carry as `label_id`."""
     service = service_of(request)
-    known = service.model(service.pick(model)).labels
-    return Labels(model=model, data=[Label(id=number, label=label) for label, number in known.items()])
+    detector: Detector = service.weights(service.pick(model)).model
+    return Labels(model=model, data=[Label(id=number, label=label) for label, number in detector.labels.items()])
 
 
 def mask_format_of(wish: DetectRequest, *, masks: bool) -> MaskFormat:

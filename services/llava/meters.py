@@ -1,4 +1,4 @@
-"""What one served LLaVA counts: tokens, answers by reason, who runs and waits, and the memory for keys and values."""
+"""What one served LLaVA counts: tokens, answers by reason, and what was found in memory."""
 
 from services.llava.scheduler import Scheduler
 from services.llava.sequence import Sequence
@@ -15,9 +15,6 @@ class Meters:
         self._looked_up, self._found = metrics.PREFIX_QUERIES.labels(model), metrics.PREFIX_HITS.labels(model)
         self._preemptions, self._seen = metrics.PREEMPTIONS.labels(model), 0
         self._scheduler = scheduler
-        metrics.RUNNING.labels(model).set_function(lambda: len(scheduler.running))
-        metrics.WAITING.labels(model).set_function(lambda: len(scheduler.waiting))
-        metrics.KV_USAGE.labels(model).set_function(lambda: scheduler.blocks.used / scheduler.blocks.count)
 
     def count(self, said: Said) -> None:
         """Count a token, and the prompt with the first one."""

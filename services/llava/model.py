@@ -1,15 +1,15 @@
 """LLaVA as the serving core sees it.
 
 read        version directory -> network, words and image path in host memory
-use         onto the device, with memory of its own; who speaks on the weights before goes on there to the end
+use         onto the device, with memory of its own
 preprocess  conversation -> token ids, pictures -> pixels; lengths and grammars are checked here
 admit       a sequence for each answer
-step        one step of everybody, on whichever weights they began (read `scheduler.py` first)
+step        one step of everybody (read `scheduler.py` first)
 """
 
 import io
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -34,17 +34,16 @@ from shared.accel.on_device import DeviceModel
 from shared.accel.pixels import prepare
 from shared.errors import DeadlineExceeded, InvalidRequest, OcelliError, OutOfMemory
 from shared.serving.model import Case, DeviceOutOfMemory, RefusedWeights
-from shared.serving.stream import Outcome, Stream, StreamModel
+from shared.serving.stream import Load, Outcome, Stream, StreamModel
 
 __all__ = ["Llava", "Piece", "Talk"]
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """A conversation ready to be read: its tokens and pixels, for the weights of `state`."""
+    """A conversation ready to be read: its tokens and pixels."""
 
     talk: Talk
-    state: State
     prompt: Prompt
     limit: int
     grammar: Grammar | None
@@ -73,11 +72,7 @@ class Llava(DeviceModel[Talk, Features, Sequence[int], State], StreamModel[Talk,
     """A LLaVA of any size that answers many conversations at once."""
 
     room = Room()
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._in_use: Serving | None = None
-        self._speaking: list[Serving] = []  # the one in use, and older ones that somebody still speaks on
+    _in_use: Serving | None = None
 
     @classmethod
     def within(cls, room: Room) -> type[Self]:
@@ -96,10 +91,8 @@ class Llava(DeviceModel[Talk, Features, Sequence[int], State], StreamModel[Talk,
         return weights.read(path, self.dtype)
 
     def use(self, state: State) -> None:
-        """Answer new requests from `state`; those that are being answered go on with what they began with."""
-        known = next((each for each in self._speaking if each.state is state), None)
-        self._in_use = known or Serving(state, self.room, self.device, judge=self.classify)
-        self._speaking = [each for each in self._speaking if each.busy and each is not known] + [self._in_use]
+        """Move `state` to the device and answer from it."""
+        self._in_use = Serving(state, self.room, self.device, judge=self.classify)
 
     def preprocess(self, item: Talk) -> Features:
         """Tokenise the conversation, decode its pictures, compile its grammar. Raises an `OcelliError` (4xx)."""
@@ -117,7 +110,7 @@ class Llava(DeviceModel[Talk, Features, Sequence[int], State], StreamModel[Talk,
         prompt = Prompt(tuple(tokens), tuple(spans), pixels, item.salt.encode())
         grammar = None if item.grammar is None else compile_grammar(item.grammar, state.words)
         limit = min(item.limit or state.defaults.max_tokens, self.room.answer, room)
-        return Features(item, state, prompt, limit, grammar)
+        return Features(item, prompt, limit, grammar)
 
     def _too_long(self, state: State, tokens: int, pictures: int) -> InvalidRequest:
         shown = f", {pictures * state.picture_tokens} of them for {pictures} pictures," if pictures else ""
@@ -130,10 +123,8 @@ class Llava(DeviceModel[Talk, Features, Sequence[int], State], StreamModel[Talk,
         )
 
     def admit(self, features: Features, stream: Stream) -> None:
-        """Let a sequence wait for each answer of a request. Raises a 4xx where other weights came that refuse it."""
+        """Let a sequence wait for each answer of a request."""
         serving = self.serving
-        if features.state is not serving.state:
-            features = self.preprocess(features.talk)
         owner = Owner(stream, features.talk.answers)
         for index in range(features.talk.answers):
             row = self._row(features, index)
@@ -146,20 +137,23 @@ class Llava(DeviceModel[Talk, Features, Sequence[int], State], StreamModel[Talk,
         seed = secrets.randbits(63) if how.seed is None else how.seed + index
         constraint = features.grammar.start() if features.grammar else None
         sampling = replace(how, seed=seed, constraint=constraint)
-        return Row(features.prompt, features.limit, features.state.words.ends, sampling=sampling)
+        return Row(features.prompt, features.limit, self.serving.state.words.ends, sampling=sampling)
 
     @property
     def busy(self) -> bool:
         """Whether anybody speaks or waits."""
-        return any(serving.busy for serving in self._speaking)
+        return self.serving.busy
+
+    @property
+    def load(self) -> Load:
+        """Who speaks, who waits, and how much of the memory for keys and values is in use."""
+        scheduler = self.serving.speaker.scheduler
+        return Load(len(scheduler.running), len(scheduler.waiting), scheduler.blocks.used / scheduler.blocks.count)
 
     def step(self) -> Iterable[Outcome]:
         """One step of everybody. Raises `DeviceLost`."""
-        for serving in self._speaking:
-            if serving.busy:
-                for said in serving.speaker.step():
-                    yield self._outcome(serving, said)
-        self._speaking = [each for each in self._speaking if each is self._in_use or each.busy]
+        for said in self.serving.speaker.step():
+            yield self._outcome(self.serving, said)
 
     def _outcome(self, serving: Serving, said: Said) -> Outcome:
         serving.meters.count(said)
@@ -175,7 +169,17 @@ class Llava(DeviceModel[Talk, Features, Sequence[int], State], StreamModel[Talk,
         return owner.stream, Piece(index, said.choice, end, said.row, serving.state.words), owner.left == 0, None
 
     def predict(self, batch: Sequence[Features]) -> Sequence[Sequence[int]]:
-        """The whole answers to a batch, apart from everybody else: for golden cases and warm-up."""
+        """The whole answers to a batch, apart from everybody else."""
+        steps = self.rehearse(batch)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                answers: Sequence[Sequence[int]] = end.value
+                return answers
+
+    def rehearse(self, batch: Sequence[Features]) -> Generator[None, None, Sequence[Sequence[int]]]:
+        """The same step by step: for golden cases and warm-up, between which others speak."""
         longest = max(len(one.prompt.tokens) + one.limit for one in batch)
         speaker = self.serving.apart(rows=len(batch), tokens=longest)
         rows = [self._row(one, 0) for one in batch]
@@ -185,6 +189,7 @@ class Llava(DeviceModel[Talk, Features, Sequence[int], State], StreamModel[Talk,
             for said in speaker.step():
                 if said.error:
                     raise said.error
+            yield
         return [row.tokens[len(row.prompt.tokens) :] for row in rows]
 
     def cost(self, features: Features) -> int:

@@ -32,6 +32,7 @@ from shared.errors import (
 from shared.serving.app import DirectRoute, deadline_of, responses, service_of, stream_headers
 from shared.serving.documentation import json_request
 from shared.serving.engine import Engine
+from shared.serving.model import Weights
 from shared.serving.reading import read_json
 from shared.serving.sse import EventStream
 from shared.settings import Limits
@@ -55,10 +56,9 @@ async def chat(request: Request) -> Response:
     service = service_of(request)
     deadline = deadline_of(request, service)
     wish = await read_json(request, service, ChatRequest)
-    name = service.pick(wish.model)
-    model: Llava = service.model(name)
-    talk = await service.running.pool.run(talk_of, wish, service.settings.limits, model)
-    asked = Asked(service.running, name, talk, tuple(wish.stop), deadline)
+    weights = service.weights(service.pick(wish.model))
+    talk = await service.running.pool.run(talk_of, wish, service.settings.limits, weights.model)
+    asked = Asked(service.running, weights, talk, tuple(wish.stop), deadline)
     if not wish.stream:
         return await whole(asked)
     counted = wish.stream_options is not None and wish.stream_options.include_usage
@@ -76,7 +76,7 @@ async def tokenize(request: Request) -> Response:
     """The tokens of a conversation as the model reads it, those of pictures included, or of a text alone."""
     service = service_of(request)
     wish = await read_json(request, service, TokenizeRequest)
-    model: Llava = service.model(service.pick(wish.model))
+    model: Llava = service.weights(service.pick(wish.model)).model
     state = model.serving.state
     prompt = await service.running.pool.run(to_prompt, wish, service.settings.limits)
     parts = [Quoted(prompt, "prompt")] if isinstance(prompt, str) else pieces(prompt)
@@ -103,7 +103,7 @@ class Asked:
     """One request on its way to its answers."""
 
     engine: Engine
-    model: str
+    weights: Weights
     talk: Talk
     stops: tuple[str, ...]
     deadline: float
@@ -111,7 +111,8 @@ class Asked:
 
     async def deltas(self) -> AsyncGenerator[list[Delta], None]:
         """All that the answers say. Leaving early ends them within a step."""
-        async with self.engine.open(self.model, self.talk, deadline=self.deadline) as stream:
+        name = self.weights.identity.model
+        async with self.engine.open(name, self.talk, deadline=self.deadline, weights=self.weights) as stream:
             logprobs = self.talk.sampling.logprobs is not None
             self.speech = Speech(stream, stops=self.stops, answers=self.talk.answers, logprobs=logprobs)
             async for fresh in self.speech.deltas():
@@ -120,9 +121,7 @@ class Asked:
     @property
     def head(self) -> Any:
         """What all parts of the answer begin with."""
-        identity = self.speech.stream.identity
-        assert identity is not None
-        return answers.head(identity)
+        return answers.head(self.weights.identity)
 
 
 async def whole(asked: Asked) -> Response:

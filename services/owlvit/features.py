@@ -26,10 +26,9 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """An item ready for the network of `state`: its picture, and the phrases or the example to look for."""
+    """An item ready for the network: its picture, and the phrases or the example to look for."""
 
     item: Item
-    state: State
     picture: Picture
     phrases: tuple[Ids, ...]
     example: Example | None
@@ -60,7 +59,7 @@ def featurise(item: Item, state: State, limits: Limits) -> Features:
             other = picture(query.data, state.pixels, limits, field=query.field)
         box = (other or own).relative(query.box, field="query_box") if query.box else None
         example = Example(query, other, box)
-    return Features(item, state, own, phrases, example, _ask(item, state))
+    return Features(item, own, phrases, example, _ask(item, state))
 
 
 def _ask(item: Item, state: State) -> Ask:

@@ -35,7 +35,7 @@ __all__ = ["ImageQuery", "Item", "Label", "OwlVit", "Parameters", "TextQuery"]
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The weights in use: replaced as a whole, so that no thread sees half of a change."""
+    """The weights in use."""
 
     state: State
     network: Network
@@ -59,7 +59,7 @@ class OwlVit(DeviceModel[Item, Features, Detections, State]):
         return weights.read(path, self.dtype, self.backend)
 
     def use(self, state: State) -> None:
-        """Move `state` to the device and answer from it; the weights before stay in use until it is there."""
+        """Move `state` to the device and answer from it."""
         network = Network(state.pretrained.module, self.device, self.dtype, backbone=state.backbone)
         self._in_use = Serving(state, network, LabelEmbeddings(network, state.pretrained.config.model_type))
 
@@ -74,8 +74,6 @@ class OwlVit(DeviceModel[Item, Features, Detections, State]):
     def predict(self, batch: Sequence[Features]) -> Sequence[Detections]:
         """Find in every picture of `batch` what its own query names; label lists of any length share the batch."""
         serving = self.serving
-        # Other weights may have come since: token ids and pixels are then no longer theirs.
-        batch = [one if one.state is serving.state else self.preprocess(one.item) for one in batch]
         with torch.inference_mode():
             patches, examples = self._see(serving, batch)
             queries = self._queries(serving, batch, examples)

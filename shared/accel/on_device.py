@@ -1,6 +1,8 @@
 """What all models on a torch device do alike: how they are made, memory, warm-up, pulse, the meaning of errors."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Self
 
 import torch
@@ -9,8 +11,10 @@ from shared.accel.backends import EAGER, Backend, BackendUnavailable, choose_bac
 from shared.accel.device import DeviceUnavailable, choose
 from shared.accel.dtype import choose_dtype
 from shared.accel.errors import classify
+from shared.accel.host_memory import available
 from shared.serving.model import Features, Item, Model, Result, State
 from shared.settings import Limits, ServiceSettings, stop
+from shared.weights.tensors import tensors
 
 
 class DeviceModel(Model[Item, Features, Result, State]):
@@ -47,6 +51,20 @@ class DeviceModel(Model[Item, Features, Result, State]):
             return {}
         allocated, reserved = torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
         return {"allocated": allocated, "reserved": reserved}
+
+    def spare(self) -> int | None:
+        """Bytes that are free on the device, what the allocator holds in stock included."""
+        if self.device.type != "cuda":
+            return available()
+        held = self.memory()
+        free: int = torch.cuda.mem_get_info(self.device)[0]
+        return free + held["reserved"] - held["allocated"]
+
+    def demand(self, path: Path) -> int:
+        """Bytes of the version's tensors in the number type that serves, and a fifth on top for what they work on."""
+        headers = (tensors(file) for file in path.rglob("*.safetensors"))
+        numbers = sum(math.prod(tensor.shape) for header in headers for tensor in header.values())
+        return int(1.2 * numbers * self.dtype.itemsize)
 
     def warm_sizes(self, max_batch: int) -> Sequence[int]:
         """On a GPU each power of two, since kernels are chosen per size; on a CPU one item tells enough."""

@@ -109,7 +109,6 @@ def answer_headers(answers: Sequence[Answer]) -> dict[str, str]:
 
 def stream_headers(stream: Stream) -> dict[str, str]:
     """Which weights answer, and how long the first piece of the answer took."""
-    assert stream.identity is not None
     return _origin(stream.identity, stream.stages)
 
 

@@ -4,21 +4,25 @@ predict(batch) -> one result each -> answers
    | raises    -> halves, each anew; an item that raises alone gets its error, its batch-mates their answers
    | no memory -> halves, and the queue remembers the size that did not fit
    | lost      -> everybody is told to retry elsewhere, and the process ends
+
+An item is answered by the weights that served when it was accepted: while others take over, a batch falls into two.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from shared import logs
 from shared.errors import OcelliError, OutOfMemory, Unavailable
 from shared.serving.metrics import BATCH_LIMIT, BATCH_SIZE, BATCH_SPLITS, IN_FLIGHT, QUEUE_DEPTH, STAGE_SECONDS
-from shared.serving.model import DeviceLost, DeviceOutOfMemory, Identity, Model
+from shared.serving.model import DeviceLost, DeviceOutOfMemory, Identity, Model, Weights
 from shared.serving.queue import BatchQueue
 from shared.serving.ticket import Ticket
 
 Outcome = tuple[Ticket, Any]  # the result, or the OcelliError that stands for it
 Post = Callable[[Sequence[Outcome]], None]
+AnyModel = Model[Any, Any, Any, Any]
 
 DEVICE_LOST = Unavailable("The device failed. Retry the request.", code="device_lost")
 
@@ -26,29 +30,48 @@ log = logs.get(__name__)
 
 
 class Lane:
-    """One served model with its queue, and the weights that it answers from."""
+    """One served name with its queue, the weights that answer, and those before, which stay warm for a way back."""
 
-    def __init__(self, name: str, model: Model[Any, Any, Any, Any], queue: BatchQueue) -> None:
-        self.name, self.model, self.queue = name, model, queue
-        self.identity: Identity | None = None
-        self.state: Any = None
+    def __init__(self, name: str, make: Callable[[], AnyModel], queue: BatchQueue) -> None:
+        """`make` makes an empty model."""
+        self.name, self.make, self.queue = name, make, queue
+        self.weights: Weights | None = None
+        self.previous: Weights | None = None
+        self.since = 0.0  # when the weights began to serve, of `time.time()`
         BATCH_LIMIT.labels(name).set_function(lambda: queue.batch_limit)
         QUEUE_DEPTH.labels(name).set_function(queue.__len__)
         self.in_flight = IN_FLIGHT.labels(name)
         self._batch_size = BATCH_SIZE.labels(name)
         self._stages = {stage: STAGE_SECONDS.labels(name, stage) for stage in ("preprocess", "queue", "forward")}
 
+    @property
+    def identity(self) -> Identity | None:
+        """Which weights answer; None before the first."""
+        return None if self.weights is None else self.weights.identity
+
+    def take(self, weights: Weights) -> None:
+        """Answer from `weights` from now on. One assignment: who was accepted before keeps what served then."""
+        self.previous, self.weights, self.since = self.weights, weights, time.time()
+
     def run(self, batch: Sequence[Ticket], post: Post) -> None:
         """Answer `batch` through `post`, in one piece or several. Raises `DeviceLost` after telling every caller."""
+        groups = defaultdict[Weights, list[Ticket]](list)
+        for ticket in batch:
+            assert ticket.weights is not None
+            groups[ticket.weights].append(ticket)
+        for weights, tickets in groups.items():
+            self._predict(weights.model, tickets, post)
+
+    def _predict(self, model: AnyModel, batch: Sequence[Ticket], post: Post) -> None:
         now = time.monotonic()
         tickets = [ticket for ticket in batch if ticket.wanted(now)]
         if not tickets:
             return
         try:
-            results = self.model.predict([ticket.features for ticket in tickets])
+            results = model.predict([ticket.features for ticket in tickets])
             outcomes = list(zip(tickets, results, strict=True))
         except Exception as error:  # noqa: BLE001 -- the batch boundary
-            self._blame(tickets, error, post)
+            self._blame(model, tickets, error, post)
             return
         self._account(tickets, now)
         post(outcomes)
@@ -58,12 +81,12 @@ class Lane:
         self.queue.remember_success(len(tickets), finished - started)
         self._batch_size.observe(len(tickets))
         for ticket in tickets:
-            ticket.started, ticket.finished, ticket.identity = started, finished, self.identity
+            ticket.started, ticket.finished = started, finished
             for stage, seconds in ticket.stages.items():
                 self._stages[stage].observe(seconds)
 
-    def _blame(self, tickets: Sequence[Ticket], raised: Exception, post: Post) -> None:
-        error = self.model.classify(raised)
+    def _blame(self, model: AnyModel, tickets: Sequence[Ticket], raised: Exception, post: Post) -> None:
+        error = model.classify(raised)
         if isinstance(error, DeviceLost):
             post(
                 [
@@ -82,7 +105,7 @@ class Lane:
         half, rest = (len(tickets) + 1) // 2, tickets
         while rest:
             size = min(half, self.queue.batch_limit) if no_memory else half
-            self.run(rest[:size], post)
+            self._predict(model, rest[:size], post)
             rest = rest[size:]
 
     def _verdict(self, error: BaseException) -> OcelliError:

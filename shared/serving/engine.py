@@ -6,7 +6,8 @@
          loop()      -> next_work    what waits when the device frees   caller left or late -> skipped
                      -> run          predict on the one device thread   raises       -> split; one guilty item fails
                      -> resolve      back to each waiting route         too late     -> 504
-    take_over()      -> read (CPU thread) -> adopt (device thread, between two batches) -> serve, or back to the old
+    try_out()        -> a fresh model: read (CPU thread) -> use, self-test, warm up (device thread, between two batches)
+                     -> the lane takes it, in one assignment; who was accepted before is answered by what served then
 
 A place is reserved before anything is decoded, so that a refusal costs next to nothing. Answers that come piece by
 piece live in `stream.py`; their steps are jobs of this loop.
@@ -25,11 +26,11 @@ from shared import logs
 from shared.errors import DeadlineExceeded, ModelNotFound, OcelliError, Unavailable
 from shared.serving.batch import DEVICE_LOST, Lane, Outcome
 from shared.serving.metrics import REQUESTS
-from shared.serving.model import DeviceLost, Identity
+from shared.serving.model import DeviceLost, Identity, Weights
 from shared.serving.pool import Pool
 from shared.serving.scheduler import Scheduler
 from shared.serving.stream import Stream, StreamLane
-from shared.serving.takeover import adopt
+from shared.serving.takeover import Trial
 from shared.serving.ticket import Ticket
 
 T = TypeVar("T")
@@ -68,36 +69,45 @@ class Engine:
 
     # On the event loop.
 
-    async def infer(self, name: str, item: Any, *, deadline: float) -> Answer:
-        """Answer one item by `deadline` (of `time.monotonic()`), or raise an `OcelliError` that says why not."""
-        lane = self.lane(name)
+    async def infer(self, name: str, item: Any, *, deadline: float, weights: Weights | None = None) -> Answer:
+        """Answer one item by `deadline` (of `time.monotonic()`), or raise an `OcelliError` that says why not.
+
+        `weights` are those that its request began with (`Engine.weights`); None for what serves now.
+        """
+        lane, weights = self.lane(name), weights or self.weights(name)
         with lane.in_flight.track_inprogress():
             try:
-                answer = await self._live(lane, item, deadline)
+                answer = await self._live(lane, item, weights, deadline)
             except BaseException as error:
                 REQUESTS.labels(self.service, name, _outcome(error)).inc()
                 raise
         REQUESTS.labels(self.service, name, "ok").inc()
         return answer
 
-    async def infer_all(self, name: str, items: Sequence[Any], *, deadline: float) -> list[Answer]:
-        """Answer several items of one request, in their order. The first error cancels the others."""
+    async def infer_all(
+        self, name: str, items: Sequence[Any], *, deadline: float, weights: Weights | None = None
+    ) -> list[Answer]:
+        """Answer several items of one request, by the same weights, in their order. The first error cancels all."""
+        weights = weights or self.weights(name)
         if len(items) == 1:
-            return [await self.infer(name, items[0], deadline=deadline)]
+            return [await self.infer(name, items[0], deadline=deadline, weights=weights)]
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self.infer(name, item, deadline=deadline)) for item in items]
+                answers = (self.infer(name, item, deadline=deadline, weights=weights) for item in items)
+                tasks = [group.create_task(answer) for answer in answers]
         except* OcelliError as errors:
             raise next(iter(_leaves(errors))) from None
         return [task.result() for task in tasks]
 
     @contextlib.asynccontextmanager
-    async def open(self, name: str, item: Any, *, deadline: float) -> AsyncIterator[Stream]:
+    async def open(
+        self, name: str, item: Any, *, deadline: float, weights: Weights | None = None
+    ) -> AsyncIterator[Stream]:
         """The answer to one item, piece by piece, until the caller leaves the context. Raises as `infer` does."""
         lane = self.lane(name)
         assert isinstance(lane, StreamLane)
         with lane.in_flight.track_inprogress():
-            stream = Stream(deadline, self._loop)
+            stream = Stream(weights or self.weights(name), deadline, self._loop)
             try:
                 self._begin(lane, item, stream)
                 yield stream
@@ -112,9 +122,15 @@ class Engine:
         if lane is None:
             known = ", ".join(self.lanes)
             raise ModelNotFound(f"No such model here. Served are: {known}.", param="model")
-        if lane.identity is None:
+        if lane.weights is None:
             raise Unavailable("This model is still loading. Retry later.", code="not_ready", retry_after=5)
         return lane
+
+    def weights(self, name: str) -> Weights:
+        """The weights that serve under a name now. A request looks once and keeps them. Raises as `lane` does."""
+        weights = self.lane(name).weights
+        assert weights is not None
+        return weights
 
     def _begin(self, lane: StreamLane, item: Any, stream: Stream) -> None:
         try:
@@ -124,17 +140,16 @@ class Engine:
             raise
         self.pool.submit(lane.begin, item, stream, self.scheduler, self._loop)
 
-    async def _live(self, lane: Lane, item: Any, deadline: float) -> Answer:
+    async def _live(self, lane: Lane, item: Any, weights: Weights, deadline: float) -> Answer:
         self.scheduler.reserve(lane.queue, deadline)
-        ticket = Ticket(deadline, self._loop.create_future())
+        ticket = Ticket(deadline, self._loop.create_future(), weights=weights)
         self.pool.submit(self.submit, lane, item, ticket)
         late = self._loop.call_later(deadline - ticket.accepted, ticket.fail, DeadlineExceeded())
         try:
             result = await ticket.future
         finally:
             late.cancel()
-        assert ticket.identity is not None
-        return Answer(result, ticket.identity, ticket.stages)
+        return Answer(result, weights.identity, ticket.stages)
 
     async def call(self, function: Callable[[], T]) -> T:
         """`function()` on the device thread, between two batches."""
@@ -143,19 +158,23 @@ class Engine:
         def job() -> None:
             try:
                 result = function()
-            except Exception as error:  # noqa: BLE001 -- handed to the caller
+            except Exception as error:
                 self._loop.call_soon_threadsafe(_settle, future.set_exception, error)
+                if isinstance(error, DeviceLost):
+                    raise
             else:
                 self._loop.call_soon_threadsafe(_settle, future.set_result, result)
 
         self.scheduler.post(job)
         return await future
 
+    async def try_out(self, name: str, path: Path, identity: Identity) -> Weights:
+        """The weights at `path`, warm and proved beside those that serve under `name`. Raises `RefusedWeights`."""
+        return await Trial(self.lanes[name], self.call).run(path, identity)
+
     async def take_over(self, name: str, path: Path, identity: Identity) -> None:
         """Serve the weights at `path` under `name`. Raises `RefusedWeights`; what served before goes on then."""
-        lane = self.lanes[name]
-        state = await asyncio.to_thread(lane.model.read, path)
-        await self.call(lambda: adopt(lane, state, identity))
+        self.lanes[name].take(await self.try_out(name, path, identity))
 
     @property
     def health(self) -> str:
@@ -182,8 +201,10 @@ class Engine:
         """Preprocess an item and let it wait in the place that was reserved for it; or tell its caller why not."""
         try:
             if ticket.wanted(time.monotonic()):
-                features = lane.model.preprocess(item)
-                ticket.prepare(features, lane.model.cost(features))
+                assert ticket.weights is not None
+                model = ticket.weights.model
+                features = model.preprocess(item)
+                ticket.prepare(features, model.cost(features))
                 self.scheduler.put(lane.queue, ticket)
             else:
                 self.scheduler.release(lane.queue)
@@ -221,14 +242,13 @@ class Engine:
         self._loop.call_soon_threadsafe(_answer, outcomes)
 
     def _idle(self) -> None:
-        try:
-            for lane in self.lanes.values():
-                if lane.identity is not None:
-                    lane.model.pulse()
-        except Exception as raised:  # noqa: BLE001 -- classified at once
-            error = next(iter(self.lanes.values())).model.classify(raised)
-            if isinstance(error, DeviceLost):
-                self._lose(error)
+        for weights in [lane.weights for lane in self.lanes.values() if lane.weights is not None]:
+            try:
+                weights.model.pulse()
+            except Exception as raised:  # noqa: BLE001 -- classified at once
+                error = weights.model.classify(raised)
+                if isinstance(error, DeviceLost):
+                    self._lose(error)
         self._beat = time.monotonic()
 
     def _lose(self, error: DeviceLost) -> None:

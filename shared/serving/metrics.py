@@ -95,7 +95,14 @@ MODEL_LOADED = Gauge("ocelli_model_loaded_timestamp_seconds", "When the weights 
 MODEL_LOAD_SECONDS = Histogram(
     "ocelli_model_load_duration_seconds", "Time from reading weights to serving them.", ["model"], buckets=LOAD_BUCKETS
 )
-MODEL_RELOADS = Counter("ocelli_model_reloads", "Attempts to take weights over.", ["model", "outcome"])
+MODEL_RELOADS = Counter(
+    "ocelli_model_reloads",
+    "Changes of weights by outcome: ok, refused, aborted, expired, rolled_back.",
+    ["model", "outcome"],
+)
+WEIGHTS_SKEW = Gauge(
+    "ocelli_model_weights_skew", "1 while the alias that a model follows names other weights than serve.", ["model"]
+)
 
 UPSTREAM_SECONDS = Histogram(
     "ocelli_upstream_request_duration_seconds",

@@ -1,17 +1,20 @@
 """What the serving core asks of a model, and what it promises in return.
 
+A model holds one set of weights for its life; a push makes another one beside it.
+
 method               thread                    may fail with             called
-read(path)           CPU                       RefusedWeights            at start and at every push
-use(state)           device, between batches   rolls back                at start and at every push
+read(path)           CPU                       RefusedWeights            once, before anything else
+use(state)           device, between batches   refuses the version       once
 preprocess(item)     CPU pool                  OcelliError (4xx)         once per request
 predict(batch)       device                    the batch is split        once per batch
+rehearse(batch)      device, piece by piece    refuses the version       self-test and warm-up
 cost(features)       any                       -                         pixels or tokens, for the batch budget
 example()            CPU                       refuses the version       warm-up and self-test
 golden()             CPU                       refuses the version       self-test: inputs with known answers
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -60,7 +63,7 @@ class Model(ABC, Generic[Item, Features, Result, State]):
 
     @abstractmethod
     def use(self, state: State) -> None:
-        """Take `state` over: from the next batch on it answers. Runs on the device thread."""
+        """Bring `state` to the device and answer from it. Runs on the device thread, once in a model's life."""
 
     @abstractmethod
     def preprocess(self, item: Item) -> Features:
@@ -69,6 +72,11 @@ class Model(ABC, Generic[Item, Features, Result, State]):
     @abstractmethod
     def predict(self, batch: Sequence[Features]) -> Sequence[Result]:
         """Answer a batch, one result per features, in the same order. Runs on the device thread."""
+
+    def rehearse(self, batch: Sequence[Features]) -> Generator[None, None, Sequence[Result]]:
+        """`predict` in pieces, between which users are served. What answers in many steps yields after each."""
+        yield from ()
+        return self.predict(batch)
 
     def cost(self, features: Features) -> int:
         """What these features add to the batch budget, in the model's own unit (pixels or tokens)."""
@@ -90,6 +98,14 @@ class Model(ABC, Generic[Item, Features, Result, State]):
         """Bytes of the device's memory, `allocated` by tensors and `reserved` by the allocator; empty on a CPU."""
         return {}
 
+    def spare(self) -> int | None:
+        """Bytes that another set of weights may take on the device; None where that is not known."""
+        return None
+
+    def demand(self, path: Path) -> int:
+        """Bytes that a model of this kind takes on the device with the version at `path`, told without reading it."""
+        return 0
+
     def warm_sizes(self, max_batch: int) -> Sequence[int]:
         """Batch sizes to run once before serving."""
         return (1,)
@@ -100,3 +116,11 @@ class Model(ABC, Generic[Item, Features, Result, State]):
     def classify(self, error: BaseException) -> BaseException:
         """Translate an error of the device library into `DeviceOutOfMemory` or `DeviceLost`, or return it as it is."""
         return error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """A set of weights that can answer: the model that holds it, and which one it is."""
+
+    model: Any  # a `Model`; who serves one knows which
+    identity: Identity

@@ -4,6 +4,7 @@
 /startupz   has the process finished loading?                  no -> wait
 /readyz     will a request sent now be served?                 no -> send it elsewhere   (aliases /healthz, /health)
 /metrics    the Prometheus exposition, on the management port only
+/admin      what a process lets its operator do (`admin.py`), on the management port only
 """
 
 import asyncio
@@ -38,6 +39,7 @@ class Probes:
         self.service = service
         self.check = check
         self.phase = Phase.STARTING
+        self.admin: Application | None = None
         self.over = asyncio.Event()
 
     def reach(self, phase: Phase) -> None:
@@ -82,7 +84,7 @@ class Probes:
         return dispatch
 
     def management(self) -> Application:
-        """The application of the management port: the probes, `/metrics` and `/version`."""
+        """The application of the management port: the probes, `/metrics`, `/version`, and `/admin` if there is one."""
         exposition: Application = make_asgi_app()
 
         async def others(scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,6 +93,8 @@ class Probes:
             if scope["path"] == "/metrics":
                 READY.set(self.ready)
                 await exposition(scope, receive, send)
+            elif scope["path"].startswith("/admin/") and self.admin is not None:
+                await self.admin(scope, receive, send)
             elif scope["path"] == "/version":
                 await _send_json(send, 200, orjson.dumps({"service": self.service, "version": shared.__version__}))
             else:

@@ -3,27 +3,24 @@
 import asyncio
 import contextlib
 import importlib.metadata
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shared import logs
+from shared.admin_key import admin_key
 from shared.errors import ModelNotFound, Unavailable
-from shared.serving import metrics
-from shared.serving.batch import Lane
+from shared.serving.admin import admin
+from shared.serving.batch import AnyModel, Lane
 from shared.serving.engine import Engine
-from shared.serving.model import Identity, Model
+from shared.serving.follow import Follower
+from shared.serving.metrics import describe_build
+from shared.serving.model import Weights
 from shared.serving.pool import Pool
 from shared.serving.probes import Phase, Probes
 from shared.serving.queue import BatchQueue
 from shared.serving.stream import StreamLane, StreamModel
+from shared.serving.swap import Swaps
 from shared.settings import ServiceSettings
 from shared.weights.seed import open_store
-from shared.weights.store import Store
-
-log = logs.get(__name__)
-
-AnyModel = Model[Any, Any, Any, Any]
 
 
 class Service:
@@ -32,10 +29,10 @@ class Service:
     def __init__(self, settings: ServiceSettings, models: Callable[[], AnyModel]) -> None:
         """`models` makes one empty model; which weights it gets is told by `settings.models`."""
         self.settings = settings
-        self._make = models
+        self._make, self._streams = models, isinstance(models(), StreamModel)
         self.references = {reference.split("@")[0]: reference for reference in settings.models}
         self.engine: Engine | None = None
-        self.loaded: dict[str, float] = {}
+        self._following: asyncio.Task[None] | None = None
         self.probes = Probes(settings.service, check=self._check)
 
     @property
@@ -53,12 +50,15 @@ class Service:
             raise ModelNotFound(f"No such model here. Served are: {', '.join(self.references)}.", param="model")
         return name
 
-    def model(self, name: str) -> Any:
-        """The model that serves under `name`. Raises `ModelNotFound`, or `Unavailable` while it loads."""
-        return self.running.lane(name).model
+    def weights(self, name: str) -> Weights:
+        """The weights that serve under `name` now. A request asks once and keeps them, whatever comes meanwhile.
+
+        Raises `ModelNotFound`, or `Unavailable` while they load.
+        """
+        return self.running.weights(name)
 
     async def start(self) -> None:
-        """Load every model, in order, and prove each on its golden cases."""
+        """Load every model, in order, and prove each on its golden cases; from then on follow the aliases."""
         self.engine = Engine(
             self.settings.service,
             [self._lane(name) for name in self.references],
@@ -67,58 +67,43 @@ class Service:
         )
         self.engine.start()
         store = await asyncio.to_thread(open_store, self.settings.store, self.settings.state)
-        for name, reference in self.references.items():
-            await self._load(store, name, reference)
-        metrics.describe_build(self.settings.service, torch_version())
+        s, cache = self.settings, self.settings.state / "cache"
+        swaps = Swaps(self.engine, store, cache=cache, references=self.references, wait=s.prepared_s)
+        self.probes.admin = admin(swaps, s, admin_key(s.state, s.admin_key_file))
+        for name in self.references:
+            await self._load(swaps, name)
+        describe_build(s.service, torch_version())
+        if s.follow_s:
+            self._following = asyncio.create_task(Follower(swaps, every=s.follow_s).run())
 
     async def close(self) -> None:
         """End the engine after everything that was accepted."""
+        if self._following is not None:
+            self._following.cancel()
         if self.engine is not None:
             await self.engine.close()
 
-    async def _load(self, store: Store, name: str, reference: str) -> None:
-        began = time.monotonic()
-        version = await asyncio.to_thread(store.fetch, reference, self.settings.state / "cache")
-        identity = Identity(name, version.version, version.digest)
-        await self.running.take_over(name, version.path, identity)
-        seconds = time.monotonic() - began
-        self.loaded[name] = time.time()
-        described = self.describe(name)
-        labels = (name, identity.version, identity.digest, str(described["dtype"]), str(described["device"]))
-        metrics.MODEL_INFO.labels(*labels).set(1)
-        self._watch_memory(name, str(described["device"]))
-        metrics.MODEL_LOADED.labels(name).set(self.loaded[name])
-        metrics.MODEL_LOAD_SECONDS.labels(name).observe(seconds)
-        metrics.MODEL_RELOADS.labels(name, "ok").inc()
-        log.info(
-            "weights_taken", model=name, weights=identity.version, digest=identity.digest, seconds=round(seconds, 2)
-        )
-
-    def _watch_memory(self, name: str, device: str) -> None:
-        model = self.model(name)
-        if model.memory():
-            metrics.GPU_ALLOCATED.labels(device).set_function(lambda: model.memory()["allocated"])
-            metrics.GPU_RESERVED.labels(device).set_function(lambda: model.memory()["reserved"])
+    async def _load(self, swaps: Swaps, name: str) -> None:
+        await swaps.load(name)
 
     def describe(self, name: str) -> Mapping[str, Any]:
         """What `/v1/models` tells about a model, the OpenAI fields first."""
-        lane = self.running.lane(name)
-        assert lane.identity is not None
+        lane, weights = self.running.lane(name), self.weights(name)
         return {
             "id": name,
             "object": "model",
-            "created": int(self.loaded.get(name, 0)),
+            "created": int(lane.since),
             "owned_by": "ocelli",
             "service": self.settings.service,
-            "version": lane.identity.version,
-            "digest": lane.identity.digest,
-            **lane.model.describe(),
+            "version": weights.identity.version,
+            "digest": weights.identity.digest,
+            **weights.model.describe(),
         }
 
     def _lane(self, name: str) -> Lane:
-        s, model = self.settings, self._make()
+        s = self.settings
         queue = BatchQueue(limit=s.queue, max_items=s.max_batch, max_cost=s.max_batch_cost)
-        return StreamLane(name, model, queue) if isinstance(model, StreamModel) else Lane(name, model, queue)
+        return StreamLane(name, self._make, queue) if self._streams else Lane(name, self._make, queue)
 
     def _check(self) -> Mapping[str, str]:
         return {"device": "starting" if self.engine is None else self.engine.health}

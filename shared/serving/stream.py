@@ -9,7 +9,8 @@
           Stream     -> pieces       as they come; leaving it ends it within one step
 
 The place is held until the first piece: those who speak are bounded by the model itself. A turn is a job between two
-batches of the engine's loop, so that taking weights over never waits for streams, nor they for it.
+batches of the engine's loop. An answer is spoken to its end by the weights that served when its request came; when
+others take over, both step until nobody speaks on the old.
 """
 
 import asyncio
@@ -17,14 +18,22 @@ import threading
 import time
 from abc import abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from shared import logs
 from shared.errors import DeadlineExceeded, OcelliError, Unavailable
-from shared.serving.batch import Lane
-from shared.serving.metrics import FIRST_TOKEN_SECONDS, INTER_TOKEN_SECONDS, QUEUE_DEPTH, STREAM_SECONDS
-from shared.serving.model import DeviceLost, Features, Identity, Item, Model, Result, State
+from shared.serving.batch import AnyModel, Lane
+from shared.serving.metrics import (
+    FIRST_TOKEN_SECONDS,
+    INTER_TOKEN_SECONDS,
+    KV_USAGE,
+    QUEUE_DEPTH,
+    RUNNING,
+    STREAM_SECONDS,
+    WAITING,
+)
+from shared.serving.model import DeviceLost, Features, Identity, Item, Model, Result, State, Weights
 from shared.serving.queue import BatchQueue
 from shared.serving.scheduler import Scheduler
 
@@ -34,13 +43,13 @@ log = logs.get(__name__)
 class Stream:
     """One answer on its way: pieces in, pieces out, and who waits for them."""
 
-    def __init__(self, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
-        self.deadline = deadline
+    def __init__(self, weights: Weights, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
+        """`weights` are those that answer."""
+        self.weights, self.deadline = weights, deadline
         self.accepted = time.monotonic()
         self.began = 0.0  # when the model was asked for the first piece
         self.spoken = 0.0  # when the first piece came
         self.latest = 0.0  # when the latest one came
-        self.identity: Identity | None = None
         self._pieces: deque[Any] = deque()
         self._error: OcelliError | None = None
         self._ended = self._left = False
@@ -50,6 +59,11 @@ class Stream:
     def wanted(self) -> bool:
         """Whether somebody still waits for pieces. Safe from any thread."""
         return not self._left and not self._ended
+
+    @property
+    def identity(self) -> Identity:
+        """Which weights answer."""
+        return self.weights.identity
 
     @property
     def stages(self) -> Mapping[str, float]:
@@ -100,6 +114,14 @@ class Stream:
 Outcome = tuple[Stream, Any, bool, OcelliError | None]  # a piece or None, whether it was the last, and what went wrong
 
 
+class Load(NamedTuple):
+    """Answers that a step computes, those that wait for a place in it, and the share of memory in use, 0 to 1."""
+
+    running: int = 0
+    waiting: int = 0
+    memory: float = 0.0
+
+
 class StreamModel(Model[Item, Features, Result, State]):
     """A model that answers step by step; `predict` answers whole, and serves for warm-up and golden cases alone."""
 
@@ -116,14 +138,21 @@ class StreamModel(Model[Item, Features, Result, State]):
     def busy(self) -> bool:
         """Whether there is anybody to step for."""
 
+    @property
+    def load(self) -> Load:
+        """How much there is to do. Read from any thread."""
+        return Load()
+
+
+AnyStreamModel = StreamModel[Any, Any, Any, Any]
+
 
 class StreamLane(Lane):
-    """A served model that streams."""
+    """A served name whose answers stream."""
 
-    model: StreamModel[Any, Any, Any, Any]
-
-    def __init__(self, name: str, model: StreamModel[Any, Any, Any, Any], queue: BatchQueue) -> None:
-        super().__init__(name, model, queue)
+    def __init__(self, name: str, make: Callable[[], AnyModel], queue: BatchQueue) -> None:
+        super().__init__(name, make, queue)
+        self._speaking: tuple[AnyStreamModel, ...] = ()  # models with somebody to step for
         QUEUE_DEPTH.labels(name).set_function(lambda: queue.reserved)
         self._first, self._gap = FIRST_TOKEN_SECONDS.labels(name), INTER_TOKEN_SECONDS.labels(name)
         self._whole = STREAM_SECONDS.labels(name)
@@ -131,11 +160,14 @@ class StreamLane(Lane):
         self._open: set[Stream] = set()
         self._turning = False
         self._lock = threading.Lock()
+        RUNNING.labels(name).set_function(lambda: sum(model.load.running for model in self._speaking))
+        WAITING.labels(name).set_function(lambda: sum(model.load.waiting for model in self._speaking))
+        KV_USAGE.labels(name).set_function(lambda: max((model.load.memory for model in self._speaking), default=0.0))
 
     def begin(self, item: Any, stream: Stream, scheduler: Scheduler, loop: asyncio.AbstractEventLoop) -> None:
         """Preprocess, and let it in at the next turn; or tell its caller why not. On a thread of the CPU pool."""
         try:
-            features = self.model.preprocess(item)
+            features = stream.weights.model.preprocess(item)
         except Exception as error:
             scheduler.release(self.queue)
             if not isinstance(error, OcelliError):
@@ -164,7 +196,7 @@ class StreamLane(Lane):
         if outcomes:
             loop.call_soon_threadsafe(_deliver, outcomes)
         with self._lock:
-            self._turning = self.model.busy or bool(self._inbox)
+            self._turning = bool(self._speaking or self._inbox)
         if self._turning:
             scheduler.post(lambda: self.turn(scheduler, loop))
 
@@ -174,16 +206,22 @@ class StreamLane(Lane):
             if not stream.wanted():
                 scheduler.release(self.queue)
                 continue
-            stream.began, stream.identity = time.monotonic(), self.identity
+            stream.began = time.monotonic()
             self._open.add(stream)
+            model: AnyStreamModel = stream.weights.model
+            if model not in self._speaking:
+                self._speaking = (*self._speaking, model)
             try:
-                self.model.admit(features, stream)
+                model.admit(features, stream)
             except OcelliError as error:
                 yield self._track(stream, None, scheduler, ended=True), None, True, error
 
     def _step(self, scheduler: Scheduler) -> Iterable[Outcome]:
-        for stream, piece, ended, error in self.model.step():
-            yield self._track(stream, piece, scheduler, ended=ended), piece, ended, error
+        for model in self._speaking:
+            if model.busy:
+                for stream, piece, ended, error in model.step():
+                    yield self._track(stream, piece, scheduler, ended=ended), piece, ended, error
+        self._speaking = tuple(model for model in self._speaking if model.busy)
 
     def _track(self, stream: Stream, piece: Any, scheduler: Scheduler, *, ended: bool) -> Stream:
         """Give the place back at the first piece, or at the end of an answer without one."""

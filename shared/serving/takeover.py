@@ -1,37 +1,126 @@
-"""Taking weights over: on the device thread, between two batches.
+"""A fresh model on its way to serve: nobody is answered by it before it has shown that it can.
 
-use(state) -> golden cases -> warm up, learning batch times -> serve      refused -> back to the weights before
+read (CPU thread) -> use -> golden cases -> warm up -> as fast as what serves? -> Weights       or RefusedWeights
+
+Everything on the device is cut into jobs of a batch or a step, and the users' own run between them.
 """
 
+import asyncio
 import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from shared.serving.batch import Lane
-from shared.serving.model import Identity, RefusedWeights
+from shared import logs
+from shared.errors import OcelliError
+from shared.serving.batch import AnyModel, Lane
+from shared.serving.model import DeviceLost, DeviceOutOfMemory, Identity, RefusedWeights, Weights
+
+ROUNDS = 5  # pairs of batches whose fastest are compared
+SLOWER = 2.0  # times as long as what serves, from which weights are refused ...
+TRIFLE_S = 0.002  # ... unless the difference is no more than this
+
+Call = Callable[[Callable[[], Any]], Awaitable[Any]]  # a function on the device thread, between two batches
+
+log = logs.get(__name__)
 
 
-def adopt(lane: Lane, state: Any, identity: Identity) -> None:
-    """Serve `state` on `lane` from now on. Raises `RefusedWeights` when a golden case fails; the old goes on then."""
-    try:
-        lane.model.use(state)
-        _self_test(lane)
-    except BaseException:
-        if lane.state is not None:
-            lane.model.use(lane.state)
-        raise
-    lane.state, lane.identity = state, identity
+class Trial:
+    """One set of weights, tried out for a lane."""
+
+    def __init__(self, lane: Lane, call: Call) -> None:
+        self.lane, self.model, self._call = lane, lane.make(), call
+
+    async def run(self, path: Path, identity: Identity) -> Weights:
+        """Read the verified version at `path`, and prove it. Raises `RefusedWeights`, or `DeviceLost`."""
+        state = await self._guard(asyncio.to_thread(self.model.read, path), "be read")
+        await self._on_device(self.model, partial(self.model.use, state))
+        await self._answer_golden_cases()
+        await self._warm_up()
+        if self.lane.weights is not None:
+            await self._race(self.lane.weights.model)
+        return Weights(self.model, identity)
+
+    async def _answer_golden_cases(self) -> None:
+        for number, case in enumerate(self.model.golden()):
+            (result,) = (await self._rehearse(self.model, [case.item])).results
+            if (wrong := case.check(result)) is not None:
+                raise RefusedWeights(f"golden case {number} of {self.lane.name}: {wrong}")
+
+    async def _warm_up(self) -> None:
+        """Run each size twice; before the first weights serve, the second time is what admission goes by."""
+        example, times = self.model.example(), self.lane.queue.times
+        for size in self.model.warm_sizes(self.lane.queue.max_items):
+            await self._rehearse(self.model, [example] * size)
+            again = await self._rehearse(self.model, [example] * size)
+            if self.lane.weights is None:
+                times.observe(size, again.seconds)
+
+    async def _race(self, serving: AnyModel) -> None:
+        """Refuse what is much slower than `serving`, by turns on one device, so that both meet the same load."""
+        old, new = float("inf"), float("inf")
+        for _ in range(ROUNDS):
+            old = min(old, (await self._rehearse(serving, [serving.example()])).seconds)
+            new = min(new, (await self._rehearse(self.model, [self.model.example()])).seconds)
+        if new > max(SLOWER * old, old + TRIFLE_S):
+            raise RefusedWeights(
+                f"A batch takes {new * 1000:.1f} ms, and {old * 1000:.1f} ms with the weights that serve: more than "
+                f"{SLOWER:g} times as long. Publish a smaller model, or restart the service with it."
+            )
+
+    async def _rehearse(self, model: AnyModel, items: Sequence[Any]) -> "Rehearsal":
+        first = await self._guard(asyncio.to_thread(model.preprocess, items[0]), "prepare its own example")
+        rehearsal = Rehearsal(model, [first] * len(items))
+        while await self._on_device(model, rehearsal.advance):
+            pass
+        return rehearsal
+
+    async def _on_device(self, model: AnyModel, function: Callable[[], Any]) -> Any:
+        """`function()` as a job; what it raises is classified on the spot."""
+
+        def job() -> Any:
+            try:
+                return function()
+            except Exception as raised:
+                error = model.classify(raised)
+                if isinstance(error, (DeviceLost, DeviceOutOfMemory)):
+                    raise error from raised
+                raise
+
+        return await self._guard(self._call(job), "be run")
+
+    async def _guard(self, work: Awaitable[Any], what: str) -> Any:
+        """The result of `work`, or a refusal in our own words."""
+        try:
+            return await work
+        except (RefusedWeights, DeviceLost):
+            raise
+        except OcelliError as error:
+            raise RefusedWeights(f"{self.lane.name} cannot {what}: {error.message}") from error
+        except DeviceOutOfMemory as error:
+            raise RefusedWeights(f"{self.lane.name}: the device has not enough memory for a second model.") from error
+        except Exception as error:
+            log.exception("trial_failed", model=self.lane.name)
+            raise RefusedWeights(f"{self.lane.name} cannot {what} with these weights; the log says why.") from error
 
 
-def _self_test(lane: Lane) -> None:
-    """Replay the golden cases, then warm up and learn the batch times that admission needs."""
-    model = lane.model
-    for number, case in enumerate(model.golden()):
-        (result,) = model.predict([model.preprocess(case.item)])
-        if (wrong := case.check(result)) is not None:
-            raise RefusedWeights(f"golden case {number} of {lane.name}: {wrong}")
-    features = model.preprocess(model.example())
-    for size in model.warm_sizes(lane.queue.max_items):
-        model.predict([features] * size)
+class Rehearsal:
+    """A batch that is answered piece by piece, and the seconds that it took on the device."""
+
+    def __init__(self, model: AnyModel, batch: Sequence[Any]) -> None:
+        self._pieces = model.rehearse(batch)
+        self.results: Sequence[Any] = ()
+        self.seconds = 0.0
+
+    def advance(self) -> bool:
+        """The next piece; whether there may be another one."""
         began = time.monotonic()
-        model.predict([features] * size)
-        lane.queue.times.observe(size, time.monotonic() - began)
+        try:
+            next(self._pieces)
+        except StopIteration as end:
+            self.results = end.value
+            return False
+        finally:
+            self.seconds += time.monotonic() - began
+        return True

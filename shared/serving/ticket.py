@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.errors import OcelliError
-from shared.serving.model import Identity
+from shared.serving.model import Weights
 
 
 @dataclass(slots=True, eq=False)
@@ -25,7 +25,7 @@ class Ticket:
     queued: float = 0.0
     started: float = 0.0
     finished: float = 0.0
-    identity: Identity | None = None
+    weights: Weights | None = None  # those that served when it was accepted, and that answer it
 
     def wanted(self, now: float) -> bool:
         """Whether somebody still waits for this answer and it can still come in time. Safe from any thread."""

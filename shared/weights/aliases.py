@@ -49,6 +49,11 @@ class Aliases:
                 current["previous"] = self._pointer(last[0])
         return current
 
+    def pointer(self, model: str, alias: str) -> Pointer | None:
+        """Where one alias points, by one listing and one small file; None where it was never set."""
+        moves = self._moves(model, alias)
+        return self._pointer(moves[-1]) if moves else None
+
     def history(self, model: str, alias: str) -> list[Pointer]:
         """Every move of an alias, oldest first."""
         return [self._pointer(move) for move in self._moves(model, alias)]

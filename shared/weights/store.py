@@ -112,6 +112,10 @@ class Store:
         """Where the aliases of a model point: champion, candidate, and previous, which champion left last."""
         return self._aliases.current(check(model, "model"))
 
+    def pointer(self, model: str, alias: str) -> Pointer | None:
+        """Where champion or candidate points now, cheaply; None where it was never set."""
+        return self._aliases.pointer(model, alias)
+
     def history(self, model: str, alias: str) -> list[Pointer]:
         """Every move of champion or candidate, oldest first."""
         return self._aliases.history(model, alias)

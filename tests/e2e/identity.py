@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -21,6 +21,7 @@ from shared.serving.app import DirectRoute, answer_headers, deadline_of, run, se
 from shared.serving.model import Identity, Model
 from shared.serving.reading import read_request
 from shared.serving.service import Service
+from shared.serving.swap import Swaps
 from shared.settings import Limits, Names, ServiceSettings
 
 router = APIRouter(route_class=DirectRoute)
@@ -73,7 +74,7 @@ class IdentityService(Service):
         self.settings.state.mkdir(parents=True, exist_ok=True)
         await super().start()
 
-    async def _load(self, store: Any, name: str, reference: str) -> None:
+    async def _load(self, swaps: Swaps, name: str) -> None:
         await asyncio.sleep(0)
         await self.running.take_over(name, Path(), Identity(name, "v1", "sha256:0"))
 

@@ -14,11 +14,10 @@ from services.clip.towers import ImageTower
 from shared.accel import openvino
 from shared.accel.backends import Backend
 from shared.serving.batch import Lane
-from shared.serving.model import Identity
 from shared.serving.queue import BatchQueue
-from shared.serving.takeover import adopt
 from shared.weights.seed import shipped
 from tests.services.clip.clip_versions import VISION, picture, random_clip
+from tests.shared.serving.trials import tried
 
 torch.set_num_threads(1)
 
@@ -30,8 +29,8 @@ ITEMS = [*(Item(data=picture(seed, 90 + 30 * seed)) for seed in range(7)), Item(
 def serving(backend: str = "eager", dtype: torch.dtype = torch.float32) -> Clip:
     """The shipped weights, taken over as a service does it: their golden cases passed."""
     clip = Clip(CPU, dtype, backend=Backend(backend))
-    lane = Lane("clip-backends", clip, BatchQueue(limit=4, max_items=8, max_cost=10**9))
-    adopt(lane, clip.read(VERSION), Identity("clip", "shapes-1", "sha256:0"))
+    lane = Lane("clip-backends", lambda: clip, BatchQueue(limit=4, max_items=8, max_cost=10**9))
+    tried(lane, VERSION)
     return clip
 
 

@@ -25,11 +25,11 @@ from shared.accel.pixels import PixelConfig, read_pixel_config
 from shared.errors import InvalidRequest, OcelliError
 from shared.serving.batch import Lane
 from shared.serving.metrics import CACHE_REQUESTS
-from shared.serving.model import DeviceOutOfMemory, Identity, RefusedWeights
+from shared.serving.model import DeviceOutOfMemory, RefusedWeights
 from shared.serving.queue import BatchQueue
-from shared.serving.takeover import adopt
 from shared.settings import Limits, ServiceSettings
 from tests.services.clip.clip_versions import change_json, picture, random_clip, seal, tokenizer, write_version
+from tests.shared.serving.trials import tried
 
 CPU = torch.device("cpu")
 TEXTS = ["a red circle", "A  Blue\tstar", "x", "pink crosses!", "größer", "two hats", "é"]
@@ -191,13 +191,6 @@ def test_a_picture_costs_its_pixels_and_a_token_a_patch(clip: Clip) -> None:
     assert clip.cost(clip.preprocess(Item(text="red"))) == 5 * 16 * 16
 
 
-def test_what_was_prepared_for_other_weights_is_prepared_anew(clip: Clip, tmp_path: Path) -> None:
-    old = [clip.preprocess(item) for item in MIXED]
-    other = write_version(tmp_path, random_clip(seed=5))
-    clip.use(clip.read(other))
-    assert_same(np.stack([one.vector for one in clip.predict(old)]), vectors(serving(other), MIXED))
-
-
 def test_no_vector_outlives_its_weights(clip: Clip, tmp_path: Path) -> None:
     before = vectors(clip, texts("red"))
     clip.use(clip.read(write_version(tmp_path, random_clip(seed=5))))
@@ -245,8 +238,8 @@ def goldens(version: Path) -> list[dict[str, Any]]:
     return cases
 
 
-def lane(clip: Clip) -> Lane:
-    return Lane("clip-golden", clip, BatchQueue(limit=4, max_items=4, max_cost=10**9))
+def lane() -> Lane:
+    return Lane("clip-golden", lambda: Clip(CPU), BatchQueue(limit=4, max_items=4, max_cost=10**9))
 
 
 def test_weights_serve_after_their_golden_cases_only(tmp_path: Path) -> None:
@@ -254,18 +247,17 @@ def test_weights_serve_after_their_golden_cases_only(tmp_path: Path) -> None:
     cases = goldens(version)
     (version / "golden.json").write_text(json.dumps(cases))
     seal(version)
-    clip = Clip(CPU)
-    place = lane(clip)
-    adopt(place, clip.read(version), Identity("clip", "test-1", "sha256:0"))
-    good = clip.serving.state
-    assert len(clip.golden()) == len(TEXTS) + len(PICTURES)
+    place = lane()
+    place.take(tried(place, version))
+    good = place.weights
+    assert good is not None and len(good.model.golden()) == len(TEXTS) + len(PICTURES)
 
     cases[8]["embedding"][0] += 0.1
     (version / "golden.json").write_text(json.dumps(cases))
     seal(version)
     with pytest.raises(RefusedWeights, match=f"golden case 8 of clip-golden: the cosine .* below {COSINE}"):
-        adopt(place, clip.read(version), Identity("clip", "test-2", "sha256:1"))
-    assert clip.serving.state is good
+        tried(place, version)
+    assert place.weights is good
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A push while a request runs: the answer still comes from one set of weights, whose space it tells."""
+"""A push while a request runs: it is answered by the weights that it began with, in their space."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from services.clip.model import Clip
 from services.clip.schemas import ClassifyRequest
 from services.clip.service import WINDOW, Classified, ClipService, Embedded
 from shared.serving.engine import Answer
-from shared.serving.model import Identity
+from shared.serving.model import Identity, Weights
 from shared.weights.manifest import Card, Made
 from shared.weights.store import Store
 from tests.services.clip.clip_versions import picture, random_clip, write_version
@@ -60,29 +60,32 @@ def push_after_first_answers(service: ClipService, folder: Path) -> None:
     """Let the new weights take over between the first items of the next request and its others."""
     engine, infer_all = service.running, service.running.infer_all
 
-    async def push(name: str, items: Sequence[Item], *, deadline: float) -> list[Answer]:
+    async def push(
+        name: str, items: Sequence[Item], *, deadline: float, weights: Weights | None = None
+    ) -> list[Answer]:
         engine.infer_all = infer_all  # type: ignore[method-assign]
-        answers = await infer_all(name, items, deadline=deadline)
+        answers = await infer_all(name, items, deadline=deadline, weights=weights)
         await engine.take_over("clip", folder / "new", Identity("clip", "v2", "sha256:2"))
         return answers
 
     engine.infer_all = push  # type: ignore[method-assign]
 
 
-def test_a_request_that_a_push_cuts_in_two_is_answered_by_the_new_weights_alone(folder: Path) -> None:
+def test_a_request_is_answered_by_the_weights_that_it_began_with_though_a_push_comes_between(folder: Path) -> None:
     async def scenario() -> tuple[Embedded, Embedded, Embedded]:
         service = await started(folder)
-        before = await service.embed("clip", TEXTS, deadline=soon())
+        before = await service.embed(service.space("clip"), TEXTS, deadline=soon())
         push_after_first_answers(service, folder)
-        cut = await service.embed("clip", TEXTS, deadline=soon())
-        after = await service.embed("clip", TEXTS, deadline=soon())
+        cut = await service.embed(service.space("clip"), TEXTS, deadline=soon())
+        after = await service.embed(service.space("clip"), TEXTS, deadline=soon())
         await service.close()
         return before, cut, after
 
     before, cut, after = asyncio.run(scenario())
     assert before.space.id != after.space.id
-    assert cut.space == after.space
-    assert np.allclose(cut.vectors, after.vectors, atol=1e-5)
+    assert cut.space == before.space
+    assert {answer.identity.version for answer in cut.answers} == {"v1"}
+    assert np.allclose(cut.vectors, before.vectors, atol=1e-5)
     assert not np.allclose(before.vectors, after.vectors, atol=1e-2)
 
 
@@ -92,9 +95,9 @@ def test_class_vectors_of_the_old_weights_are_never_compared_with_pictures_of_th
 
     async def scenario() -> list[Classified]:
         service = await started(folder)
-        old = [await service.classify("clip", asked, pictures, deadline=soon()) for _ in range(2)]
+        old = [await service.classify(service.space("clip"), asked, pictures, deadline=soon()) for _ in range(2)]
         push_after_first_answers(service, folder)
-        new = [await service.classify("clip", asked, pictures, deadline=soon()) for _ in range(3)]
+        new = [await service.classify(service.space("clip"), asked, pictures, deadline=soon()) for _ in range(3)]
         await service.close()
         return [*old, *new]
 

@@ -1,6 +1,5 @@
 """The detector against torchvision's own forward on the same weights, and as the serving core drives it."""
 
-import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from safetensors.torch import save_file
 from torchvision.ops import box_iou
 
 from services.detection.model import Detector, Item, Parameters
-from services.detection.weights import State
 from shared.serving.model import DeviceOutOfMemory, RefusedWeights
 from tests.services.detection.detectors import (
     ALL,
@@ -31,7 +29,7 @@ from tests.services.detection.detectors import (
     network,
     run,
 )
-from tests.services.detection.random_networks import config, encoded, picture, random_network
+from tests.services.detection.random_networks import encoded, picture, random_network
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -79,26 +77,6 @@ def test_a_very_flat_first_picture_leaves_no_trace() -> None:
     fresh = detector_of(TINY[name], network(name))
     run(fresh, [encoded(picture(9, 10, 1500))], ALL)
     assert_same(run(fresh, FILES[:1], ALL)[0], bare(network(name), PICTURES[0])[0])
-
-
-def test_features_prepared_for_other_weights_are_prepared_anew() -> None:
-    """A picture may wait in the queue while weights of another input size and other labels are taken over."""
-    old = config("tiny-ssd", classes=8, min_size=128)
-    new = TINY["tiny-ssd"]
-    moving = detector_of(old, random_network(old))
-    features = moving.preprocess(Item(FILES[0], ALL))
-    moving.use(State(new, copy.deepcopy(network("tiny-ssd")), ()))
-    assert_same(moving.predict([features])[0], run(detector("tiny-ssd"), FILES[:1], ALL)[0])
-
-
-def test_weights_that_serve_again_after_others_answer_as_before() -> None:
-    moving = Detector(CPU)
-    first = State(TINY["tiny-ssd"], copy.deepcopy(network("tiny-ssd")), ())
-    moving.use(first)
-    before = run(moving, FILES, ALL)
-    moving.use(State(TINY["tiny-faster-rcnn"], copy.deepcopy(network("tiny-faster-rcnn")), ()))
-    moving.use(first)
-    assert run(moving, FILES, ALL) == before
 
 
 @pytest.mark.parametrize("name", ["tiny-ssd", "ssd300_vgg16"])

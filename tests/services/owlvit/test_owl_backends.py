@@ -9,11 +9,10 @@ from services.owlvit.model import Item, OwlVit, TextQuery
 from shared.accel.backends import Backend
 from shared.images.detections import Detections
 from shared.serving.batch import Lane
-from shared.serving.model import Identity
 from shared.serving.queue import BatchQueue
-from shared.serving.takeover import adopt
 from shared.weights.seed import shipped
 from tests.services.owlvit.owls import ALL, CPU, FILES, LABELS, ask, version
+from tests.shared.serving.trials import tried
 
 (SHIPPED,) = (shipped() / "models/owlvit").iterdir()
 SHAPES = ask("red circle", "blue star", template="a photo of a {}")
@@ -21,9 +20,12 @@ SHAPES = ask("red circle", "blue star", template="a photo of a {}")
 
 def serving(path: Path, backend: str = "eager") -> OwlVit:
     """Weights that were taken over as a service does it: their golden cases, if they have any, passed."""
-    owl = OwlVit(CPU, backend=Backend(backend))
-    lane = Lane("owl-backends", owl, BatchQueue(limit=4, max_items=8, max_cost=10**9))
-    adopt(lane, owl.read(path), Identity("owlvit", "test-1", "sha256:0"))
+    lane = Lane(
+        "owl-backends",
+        lambda: OwlVit(CPU, backend=Backend(backend)),
+        BatchQueue(limit=4, max_items=8, max_cost=10**9),
+    )
+    owl: OwlVit = tried(lane, path).model
     return owl
 
 

@@ -42,7 +42,7 @@ def test_no_caller_gets_a_label_or_a_box_of_another() -> None:
 
 async def _storm(queries: list[list[TextQuery]]) -> tuple[list[list[Detections]], list[int]]:
     owl, sizes = OwlVit(CPU), list[int]()
-    lane = Lane("owlvit", owl, BatchQueue(limit=64, max_items=8, max_cost=10**9))
+    lane = Lane("owlvit", lambda: owl, BatchQueue(limit=64, max_items=8, max_cost=10**9))
     engine = Engine("test", [lane], pool=Pool(2, limit=500), on_lost=lambda: None)
     engine.start()
     await engine.take_over("owlvit", version("owlvit"), Identity("owlvit", "v1", "sha256:1"))

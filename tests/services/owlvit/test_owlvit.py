@@ -168,13 +168,6 @@ def test_a_label_of_too_many_tokens_is_refused_by_name_and_with_both_numbers() -
     assert "at most 16" in refused.value.message
 
 
-def test_features_of_other_weights_are_made_anew() -> None:
-    moving = detector("owlv2")
-    features = moving.preprocess(Item(FILES[0], ask(*LABELS), ALL))
-    moving.use(detector("owlvit").serving.state)
-    assert moving.predict([features]) == run(detector("owlvit"), FILES[:1], ask(*LABELS))
-
-
 def test_label_embeddings_go_with_their_weights() -> None:
     moving = detector()
     run(moving, FILES[:1], ask(*LABELS))

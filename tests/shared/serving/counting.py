@@ -1,6 +1,7 @@
 """A real, tiny model for tests of the serving core: it answers 2x, and shows what it was asked to do."""
 
 import asyncio
+import copy
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,6 +16,7 @@ from shared.serving.pool import Pool
 from shared.serving.queue import BatchQueue
 
 T = TypeVar("T")
+M = TypeVar("M")
 POISON = -1
 SLOW_S = 0.02
 
@@ -73,7 +75,7 @@ def served(
 
     async def main() -> T:
         lost = asyncio.Event()
-        engine = Engine("test", [Lane("double", model, queue)], pool=Pool(2, limit=500), on_lost=lost.set)
+        engine = Engine("test", [Lane("double", factory(model), queue)], pool=Pool(2, limit=500), on_lost=lost.set)
         engine.start()
         await engine.take_over("double", Path("2"), Identity("double", "v2", "sha256:2"))
         model.batches.clear()
@@ -84,6 +86,12 @@ def served(
             await engine.close()
 
     return asyncio.run(main()), model
+
+
+def factory(first: M) -> Callable[[], M]:
+    """What makes `first`, and then others that share its gate and its counts."""
+    models = iter([first])
+    return lambda: next(models, None) or copy.copy(first)
 
 
 def soon(seconds: float = 10) -> float:

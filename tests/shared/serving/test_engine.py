@@ -220,14 +220,17 @@ def test_a_lost_device_tells_everyone_to_retry_and_turns_readiness_off() -> None
 
 
 def test_weights_that_fail_their_golden_case_are_refused_and_the_old_go_on() -> None:
+    class Critic(Doubler):
+        def golden(self) -> list[Case[int, int]]:
+            return [Case(3, lambda result: "never right" if result == 21 else None)]
+
     async def body(engine: Engine, _: Doubler) -> Answer:
         await engine.take_over("double", Path("5"), Identity("double", "v5", "sha256:5"))
-        engine.lane("double").model.golden = lambda: [Case(3, lambda _: "never right")]  # type: ignore[method-assign]
-        with pytest.raises(RefusedWeights, match="golden case 0"):
+        with pytest.raises(RefusedWeights, match="golden case 0 of double: never right"):
             await engine.take_over("double", Path("7"), Identity("double", "v7", "sha256:7"))
         return await engine.infer("double", 2, deadline=soon())
 
-    answer, _ = served(body)
+    answer, _ = served(body, Critic())
     assert (answer.result, answer.identity.version) == (10, "v5")
 
 

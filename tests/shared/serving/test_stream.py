@@ -17,7 +17,7 @@ from shared.serving.model import DeviceLost, Identity
 from shared.serving.pool import Pool
 from shared.serving.queue import BatchQueue
 from shared.serving.stream import Outcome, Stream, StreamLane, StreamModel
-from tests.shared.serving.counting import soon
+from tests.shared.serving.counting import factory, soon
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ def served(body: Callable[[Engine, Counter], Awaitable[T]], *, limit: int = 64) 
 
     async def main() -> T:
         lost = asyncio.Event()
-        lane = StreamLane("count", model, BatchQueue(limit=limit, max_items=4, max_cost=100))
+        lane = StreamLane("count", factory(model), BatchQueue(limit=limit, max_items=4, max_cost=100))
         engine = Engine("test", [lane], pool=Pool(2, limit=100), on_lost=lost.set)
         engine.start()
         await engine.take_over("count", Path("1"), Identity("count", "v1", "sha256:1"))

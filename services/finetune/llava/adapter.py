@@ -4,6 +4,7 @@ network -> adapter around it, rows of new tokens beside -> taught -> kept in the
 """
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -32,7 +33,10 @@ def adapt(network: Any, *, rank: int, freeze: Sequence[str], rows: Sequence[int]
         target_modules=chosen,
         trainable_token_indices={"embed_tokens": list(rows)} if rows else None,
     )
-    return cast(PeftModel, get_peft_model(network, config))
+    with warnings.catch_warnings(
+        action="ignore", category=FutureWarning
+    ):  # peft reads a name that transformers gives up
+        return cast(PeftModel, get_peft_model(network, config))
 
 
 def merged(adapted: PeftModel, folder: Path) -> Any:

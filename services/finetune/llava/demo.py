@@ -25,7 +25,7 @@ from services.finetune.llava.scenes import Renamed, names_new, renamed
 
 SIDE = 128  # pixels
 WORLD = replace(WHOLE, things=(1, 4))
-TAUGHT, JUDGED = 600, 300  # pictures
+PICTURES = {"data": 600, "validation": 300, "replay": 1200, "old": 300}
 DIALOGUES = 10  # about each picture that is learnt from
 NEW = 0.7  # share of the dialogues about new scenes that name something new
 WEIGHTS: Mapping[str, float] = {
@@ -39,22 +39,24 @@ WEIGHTS: Mapping[str, float] = {
     "single": 0.9,
     "where": 1.2,
     "where_one": 0.8,
-    "absent": 0.4,
+    "absent": 0.8,
     "caption": 2.5,
 }
 SEEDS = {"data": 71, "replay": 72, "validation": 9_000_071, "old": 9_000_072}
 
 
-def write(folder: Path, *, taught: int = TAUGHT, judged: int = JUDGED) -> dict[str, Path]:
-    """Write the four data sets; returns the path of each."""
+def write(folder: Path, *, share: float = 1.0) -> dict[str, Path]:
+    """Write the four data sets, or a `share` of each; returns the path of each."""
     paths = {}
     for name, seed in SEEDS.items():
         place, learnt = folder / name, name in {"data", "replay"}
         (place / "pictures").mkdir(parents=True)
         with (place / "dialogues.jsonl").open("w") as file:
-            for number in range(taught if learnt else judged):
+            for number in range(round(share * PICTURES[name])):
                 picture, rows = _picture(f"{seed}/{number}", new=name in {"data", "validation"}, learnt=learnt)
-                Image.fromarray(render.picture(picture, SIDE)).save(place / f"pictures/{number:04}.png")
+                Image.fromarray(render.picture(picture, SIDE)).save(
+                    place / f"pictures/{number:04}.png", compress_level=1
+                )
                 for turns in rows:
                     file.write(json.dumps(_line(f"pictures/{number:04}.png", turns)) + "\n")
         paths[name] = place / "dialogues.jsonl"
@@ -67,7 +69,10 @@ def _picture(luck: str, *, new: bool, learnt: bool) -> tuple[Scene, list[list[Tu
     old = draw([WORLD], seed=rng.getrandbits(40), index=0)
     seen = renamed(old, rng) if new else Renamed(old, {})
     says = _dialogues(old, seen, rng, new=new) if learnt else _questions(old, seen, rng, new=new)
-    return seen.scene, [next(says) for _ in range(DIALOGUES if learnt else 1)]
+    told: dict[tuple[Turn, ...], None] = {}  # a set in order: nothing is told twice of a picture
+    while len(told) < (DIALOGUES if learnt else 1):
+        told[tuple(next(says))] = None
+    return seen.scene, [*map(list, told)]
 
 
 def _dialogues(old: Scene, seen: Renamed, rng: Random, *, new: bool) -> Iterator[list[Turn]]:

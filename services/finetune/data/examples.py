@@ -15,6 +15,11 @@ from typing import Any, Literal
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
 
 
+def printable(text: str) -> str:
+    """`text` as one line for a terminal, whatever names of files and classes are in it."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a row stands, as its owner finds it again: a file, and its line or entry."""
@@ -23,7 +28,7 @@ class Place:
     at: str = ""  # "line 12", "annotations[3]"
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.at}" if self.at else str(self.file)
+        return printable(f"{self.file}: {self.at}" if self.at else str(self.file))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,7 @@ class Problem:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.what}"
+        return printable(f"{self.place}: {self.what}")
 
 
 @dataclass(frozen=True, slots=True)

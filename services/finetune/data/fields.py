@@ -3,7 +3,6 @@
 All functions raise `BrokenRow`.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,8 @@ Fields = Mapping[str, Any]
 MAX_LABEL = 64  # characters, as the services take them
 MAX_TEXT = 4096
 MAX_TURN = 32_768
+MAX_NUMBER = 10**9
+MAX_ID = 64  # characters, or bits
 
 _KINDS: dict[type, str] = {
     bool: "true or false",
@@ -59,6 +60,8 @@ def identifier(fields: Fields, name: str) -> int | str:
     _, value = named(fields, name)
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise wrong_type(value, name, "a whole number")
+    if (len(value) if isinstance(value, str) else value.bit_length()) > MAX_ID:
+        raise BrokenRow(f"'{name}' is too long. Number the entries anew.")
     return value
 
 
@@ -90,8 +93,8 @@ def numbers(value: object, name: str) -> list[float]:
     for item in value:
         if isinstance(item, bool) or not isinstance(item, int | float):
             raise wrong_type(item, f"{name}[…]", "a number")
-        if not math.isfinite(item) or abs(item) > 1e9:
-            raise BrokenRow(f"'{name}' has a number that is not finite (NaN or Infinity). Write pixels.")
+        if not abs(item) <= MAX_NUMBER:  # so that NaN is refused, too
+            raise BrokenRow(f"'{name}' has a number that is not finite, or beyond a billion. Write pixels.")
     return [float(item) for item in value]
 
 

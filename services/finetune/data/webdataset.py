@@ -19,6 +19,7 @@ from services.finetune.errors import DataError
 
 TEXTS = frozenset({".txt", ".json"})
 MAX_TEXT_BYTES = 1_000_000
+_DAMAGED = (tarfile.TarError, ValueError, OverflowError)  # what the module raises on headers that make no sense
 
 Sample = dict[str, tarfile.TarInfo]  # by extension
 
@@ -45,7 +46,7 @@ def _read_shard(shard: Path, rows: Rows) -> None:
                     rows.found.append(_pair(tar, sample, place))
                 except BrokenRow as fault:
                     rows.blame(place, fault)
-    except tarfile.TarError:
+    except _DAMAGED:
         rows.blame(Place(shard), "is damaged, cut off, or compressed. Make it again with plain tar.")
     except OSError as error:
         raise DataError(f"{shard} cannot be read ({error.strerror}). Check its permissions.") from None
@@ -76,7 +77,7 @@ def _members(tar: tarfile.TarFile, shard: Path, rows: Rows) -> Iterator[tarfile.
     """All members up to where the tar file is damaged, so that one bad block does not hide the rows before it."""
     try:
         yield from tar
-    except tarfile.TarError:
+    except _DAMAGED:
         rows.blame(Place(shard), "is damaged or cut off after its last member. Make it again.")
 
 

@@ -1,17 +1,11 @@
-"""Which format a folder is in, and the sentence where it is in none; masks; the contact sheet."""
+"""Which format a folder is in, and the sentence where it is in none."""
 
-import io
 from pathlib import Path
 
-import numpy as np
 import pytest
-from faster_coco_eval.core import mask as run_lengths
-from PIL import Image
 
-from services.finetune.data import masks
 from services.finetune.data.examples import ChatExample, DetectionExample, PairExample
 from services.finetune.data.formats import read
-from services.finetune.data.sheet import sheet
 from services.finetune.errors import DataError
 from tests.services.finetune.data.pictures import coco_file, lines, pictures, png, put, tar
 
@@ -75,32 +69,3 @@ def test_a_folder_of_two_formats_asks_for_a_choice(folder: Path) -> None:
     lines(folder / "metadata.jsonl", [BOXES])
     with pytest.raises(DataError, match=r"holds a COCO file and metadata\.jsonl\. Name the file to read\."):
         read(folder, "detection")
-
-
-def test_masks_are_the_pixels_that_cocos_own_tools_find() -> None:
-    rng = np.random.default_rng(1)
-    for _ in range(50):
-        pixels = (rng.random((13, 17)) < rng.random()).astype(np.uint8)
-        pixels[5, 5] = 1
-        told = run_lengths.encode(np.asfortranarray(pixels))
-        runs = {"size": [13, 17], "counts": told["counts"].decode()}
-        masks.check(runs, (17, 13))
-        assert (masks.raster(runs, (17, 13)) == pixels).all()
-
-
-def test_a_polygon_covers_what_it_encloses() -> None:
-    square = [[2, 3, 6, 3, 6, 9, 2, 9]]
-    assert masks.raster(square, (12, 12))[3:10, 2:7].all()
-    assert masks.raster(square, (12, 12)).sum() == 35
-
-
-def test_a_sheet_shows_boxes_masks_and_texts(folder: Path) -> None:
-    content = coco_file()
-    content["annotations"][0]["segmentation"] = [[4, 5, 14, 5, 14, 17]]
-    data = read(put(folder / "annotations.json", content), "detection")
-    drawn = Image.open(io.BytesIO(sheet(data.examples)))
-    colours = {colour for _, colour in drawn.getcolors(1 << 20) or ()}
-    assert {(0xD8, 0x1B, 0x60), (0x1E, 0x88, 0xE5)} <= colours
-    for source, task in ((lines(folder / "p.jsonl", [PAIR]), "clip"), (lines(folder / "c.jsonl", [CHAT]), "llava")):
-        one = Image.open(io.BytesIO(sheet(read(source, task).examples)))
-        assert len(one.getcolors(1 << 20) or ()) > 10

@@ -1,4 +1,4 @@
-"""`ocelli models`: what the weights store holds, whether its bytes are sound, and how a checkpoint gets in.
+"""`ocelli models`: what the store holds, whether its bytes are sound, how one gets in, and how it comes to serve.
 
 configure(parser) -> one function per sub-command -> exit code 0, or 1 and a sentence on standard error
 """
@@ -12,8 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from shared.cli import rollout
 from shared.cli.inventory import Entry, description, listing
 from shared.cli.table import size
+from shared.rollout.errors import RolloutError
 from shared.serving.model import Identity
 from shared.weights.digest import short
 from shared.weights.errors import RefusedVersion, StoreError
@@ -27,6 +29,9 @@ EXAMPLES = """examples:
   ocelli models import fasterrcnn_resnet50_fpn_v2_coco.pth --as faster-rcnn \\
       --architecture fasterrcnn_resnet50_fpn_v2 --labels coco --champion
   ocelli models import clip-vit-base-patch32/ --as clip --champion
+  ocelli models push clip@my-version
+  ocelli models rollback clip
+  ocelli models history clip
 """
 IMPORTS = """\
 A Hugging Face directory of CLIP, OWL-ViT or OWLv2 says itself what it is. A torchvision state dict (.safetensors, .pth
@@ -55,6 +60,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verify.add_argument("reference", nargs="*", help="versions to check, as in show")
     verify.add_argument("--all", action="store_true", help="check every version")
     _configure_import(add("import", _import, "publish a public checkpoint as safetensors"))
+    rollout.configure_push(add("push", _on(rollout.run_push), "serve a version on all replicas, or on none"))
+    rollout.configure_push(add("promote", _on(rollout.run_push), "the same as push"))
+    rollout.configure_rollback(add("rollback", _on(rollout.run_rollback), "serve the version before again"))
+    rollout.configure_history(add("history", _on(rollout.run_history), "what served, since when, and by whose hand"))
 
 
 def _configure_import(parser: argparse.ArgumentParser) -> None:
@@ -79,11 +88,15 @@ def _add(
     return parser
 
 
+def _on(action: rollout.Action) -> Callable[[argparse.Namespace], int]:
+    return lambda arguments: action(arguments, _store(arguments), _state())
+
+
 def _guarded(action: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
     """Run one action; what the operator can mend is a sentence, not a trace."""
     try:
         return action(arguments)
-    except StoreError as error:
+    except (StoreError, RolloutError) as error:
         reason = str(error)
     except BrokenPipeError:
         raise

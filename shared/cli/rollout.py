@@ -1,0 +1,166 @@
+"""`ocelli models push | promote | rollback | history`: new weights into the services, the way back, and the past.
+
+reference -> store, replicas, key -> shared.rollout.push -> a line per replica and step -> what serves now
+"""
+
+import argparse
+import asyncio
+import getpass
+import json
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from shared.admin_key import NAME, read
+from shared.cli.table import when
+from shared.rollout.errors import RolloutError
+from shared.rollout.fleet import Fleet
+from shared.rollout.push import Outcome, push, roll_back
+from shared.rollout.replicas import Replica, local, named
+from shared.weights.aliases import Pointer
+from shared.weights.errors import NotInStore
+from shared.weights.manifest import Manifest
+from shared.weights.names import parse
+from shared.weights.store import Store
+
+DEFAULTS = {"detection": "faster-rcnn"}  # what the name of a service means where it is not that of its model
+TOLD = ("run", "gate", "forced")  # parameters that the fine-tuning job leaves in a manifest
+
+Action = Callable[[argparse.Namespace, Store, Path], int]
+
+
+def configure_push(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `push` and `promote`."""
+    parser.add_argument("reference", help="model@version, or model@candidate")
+    parser.add_argument(
+        "--allow-missing", action="store_true", help="go on without replicas that cannot be reached; they follow later"
+    )
+    _configure_fleet(parser)
+
+
+def configure_rollback(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `rollback`."""
+    parser.add_argument("model", help="a model, or a service for its default model")
+    _configure_fleet(parser)
+
+
+def configure_history(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `history`."""
+    parser.add_argument("model", help="a model, or a service for its default model")
+    parser.add_argument("--digest", metavar="SHA256", help="only the moves to this version, by the first digits")
+    parser.add_argument("--json", action="store_true")
+
+
+def _configure_fleet(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--replicas", metavar="HOST:PORT,…", help="management addresses; a name stands for all of its addresses "
+        "(default: the services of this machine that serve the model)",
+    )  # fmt: skip
+    parser.add_argument("--by", default=_user(), help="who answers for it (default: %(default)s)")
+
+
+def run_push(arguments: argparse.Namespace, store: Store, state: Path) -> int:
+    """Push a version into all replicas, or into none."""
+    model, selector = parse(_named(arguments.reference))
+    version = store.resolve(f"{model}@{selector}").version
+    missing = arguments.allow_missing
+
+    async def act(fleet: Fleet) -> Outcome:
+        return await push(store, model, version, fleet=fleet, allow_missing=missing)
+
+    return _tell(model, asyncio.run(_with_fleet(arguments, model, state, act)))
+
+
+def run_rollback(arguments: argparse.Namespace, store: Store, state: Path) -> int:
+    """Serve the version before again."""
+    model = _named(arguments.model)
+
+    async def act(fleet: Fleet) -> Outcome:
+        return await roll_back(store, model, fleet=fleet)
+
+    return _tell(model, asyncio.run(_with_fleet(arguments, model, state, act)))
+
+
+def run_history(arguments: argparse.Namespace, store: Store, _: Path) -> int:
+    """Every version that champion pointed at, since when and by whose hand, and where it came from."""
+    model = _named(arguments.model)
+    digest = arguments.digest or ""
+    digest = digest if not digest or digest.startswith("sha256:") else f"sha256:{digest}"
+    moves = [move for move in store.history(model, "champion") if move.digest.startswith(digest)]
+    if not moves:
+        raise NotInStore(f"champion of {model} never pointed at {digest or 'anything'} in {store.url}.")
+    past = [(move, store.manifest(model, move.version)) for move in moves]
+    if arguments.json:
+        print(json.dumps([_fields(move, manifest) for move, manifest in past], indent=2))
+    else:
+        print("\n\n".join("\n".join(_lines(model, move, manifest)) for move, manifest in past))
+    return 0
+
+
+async def _with_fleet(
+    arguments: argparse.Namespace, model: str, state: Path, act: Callable[[Fleet], Awaitable[Outcome]]
+) -> Outcome:
+    key = _key(state)
+    replicas = named(arguments.replicas) if arguments.replicas else await _here(model, key)
+    async with Fleet(replicas, key=key, by=arguments.by[:200], say=lambda line: print(line, flush=True)) as fleet:
+        return await act(fleet)
+
+
+async def _here(model: str, key: str) -> list[Replica]:
+    async with Fleet(local(), key=key, by="") as fleet:
+        return await fleet.serving(model)
+
+
+def _key(state: Path) -> str:
+    file = Path(os.environ.get("OCELLI_ADMIN_KEY_FILE") or state / NAME)
+    key = read(file)
+    if key is None:
+        raise RolloutError(f"There is no admin key in {file}. Start a service, or set OCELLI_ADMIN_KEY_FILE.")
+    return key
+
+
+def _named(reference: str) -> str:
+    """The reference, with a service's default model where it names the service."""
+    model, at, selector = reference.partition("@")
+    return DEFAULTS.get(model, model) + at + selector
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return "operator"
+
+
+def _tell(model: str, outcome: Outcome) -> int:
+    identity, count = outcome.identity, len(outcome.replies)
+    print(f"{model}@champion -> {identity.version}  (was {outcome.before or 'not set'})  {identity.digest}")
+    print(f"It serves on {count - len(outcome.late)} of {count} replicas, {outcome.seconds:.2f} s after the beginning.")
+    for reply in outcome.late:
+        print(f"{reply.replica} has yet to follow: {reply.reason}")
+    return 0
+
+
+def _fields(move: Pointer, manifest: Manifest) -> dict[str, Any]:
+    return move.model_dump(mode="json") | {
+        "base": manifest.base,
+        "data": manifest.data and manifest.data.model_dump(mode="json"),
+        "made": manifest.made.model_dump(mode="json", exclude_none=True),
+        "metrics": manifest.metrics,
+    }
+
+
+def _lines(model: str, move: Pointer, manifest: Manifest) -> Iterator[str]:
+    """One move: when, what, by whom; below it where the version came from."""
+    yield f"{when(move.at)}  {model}@{move.version}  {move.digest}  by {move.by}"
+    made, data = manifest.made, manifest.data
+    told = {name: str(made.parameters[name]) for name in TOLD if name in made.parameters}
+    facts = {
+        "base": manifest.base,
+        "data": data and " ".join(part for part in (data.description, data.sha256 and f"sha256:{data.sha256}") if part),
+        "made": f"{when(made.at)} by {made.by}",
+        **told,
+        "metrics": "  ".join(f"{name} {value:.4g}" for name, value in manifest.metrics.items()),
+    }
+    yield from (f"    {name:<8}  {value}" for name, value in facts.items() if value)

@@ -34,7 +34,8 @@ def read(task: Task, settings: JobSettings, run: Run) -> Read:
     paths = _paths(task, settings, run)
     data = _sound(task, paths["data"], settings, run)
     train, validation = _parted(task, data, paths.get("validation"), settings, run)
-    replay, old = (), ()
+    replay: Sequence[Example] = ()
+    old: Sequence[Example] = ()
     if "replay" in paths:
         known = _sound(task, paths["replay"], settings, run)
         replay, old = _parted(task, known, paths.get("old"), settings, run)

@@ -93,7 +93,7 @@ class Run:
 
 def new_id(task: str) -> str:
     """A name for a run and its version: sorted by time, and no two alike."""
-    return f"{task}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return f"{task}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
 
 
 def _environment() -> dict[str, Any]:

@@ -26,7 +26,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     """Run the job for one task; returns the exit code."""
     settings = JobSettings.load(list(argv))
     logs.configure("finetune", level="warning" if settings.log_level == "info" else settings.log_level, fmt="text")
-    from services.finetune.job import run  # after the settings: a wrong one is told at once, before torch is loaded
+    from services.finetune.story import run  # after the settings: a wrong one is told at once, before torch is loaded
 
     try:
         return run(task(name), settings)

@@ -76,6 +76,7 @@ class JobSettings(OcelliSettings):
     force: str | None = Field(None, min_length=3, description="push although the gate says no, with this reason")
     by: str | None = Field(None, description="who is responsible, as the manifest tells; the user unless given")
     push: bool = Field(True, description="push to the running services in the end")
+    replicas: str | None = Field(None, description="management addresses to push to; this machine's unless given")
     new_space: bool = Field(
         False, description="a CLIP whose vectors are not comparable with those of before is intended"
     )

@@ -7,17 +7,14 @@ import argparse
 import asyncio
 import getpass
 import json
-import os
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shared.admin_key import NAME, read
 from shared.cli.table import when
-from shared.rollout.errors import RolloutError
 from shared.rollout.fleet import Fleet
 from shared.rollout.push import Outcome, push, roll_back
-from shared.rollout.replicas import Replica, local, named
+from shared.rollout.reach import reach
 from shared.weights.aliases import Pointer
 from shared.weights.errors import NotInStore
 from shared.weights.manifest import Manifest
@@ -101,23 +98,11 @@ def run_history(arguments: argparse.Namespace, store: Store, _: Path) -> int:
 async def _with_fleet(
     arguments: argparse.Namespace, model: str, state: Path, act: Callable[[Fleet], Awaitable[Outcome]]
 ) -> Outcome:
-    key = _key(state)
-    replicas = named(arguments.replicas) if arguments.replicas else await _here(model, key)
-    async with Fleet(replicas, key=key, by=arguments.by[:200], say=lambda line: print(line, flush=True)) as fleet:
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    async with reach(model, addresses=arguments.replicas, state=state, by=arguments.by, say=say) as fleet:
         return await act(fleet)
-
-
-async def _here(model: str, key: str) -> list[Replica]:
-    async with Fleet(local(), key=key, by="") as fleet:
-        return await fleet.serving(model)
-
-
-def _key(state: Path) -> str:
-    file = Path(os.environ.get("OCELLI_ADMIN_KEY_FILE") or state / NAME)
-    key = read(file)
-    if key is None:
-        raise RolloutError(f"There is no admin key in {file}. Start a service, or set OCELLI_ADMIN_KEY_FILE.")
-    return key
 
 
 def _named(reference: str) -> str:

@@ -53,7 +53,7 @@ def leakage(train: Sequence[Example], validation: Sequence[Example]) -> list[Lea
 
     Pictures are the same in their bytes, or alike as thumbnails of 8 x 8 pixels. In trials with rendered pictures this
     found every copy that was scaled or saved as JPEG and nine of ten that were cut by two pixels, and took no two
-    different ones for alike; the average hash (one bit a pixel) missed a tenth, and mistook a third of plain ones.
+    different ones for alike; the average hash (one bit a pixel) missed a sixth, and mistook a third of plain ones.
     Brightened copies are not found.
     """
     known, places = _looks(train)

@@ -1,6 +1,7 @@
 """Golden cases of the CLIP: texts and small pictures, and the embeddings that its published weights give them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,16 +27,24 @@ PICTURES = 3
 SIDE = 160
 
 
-@torch.inference_mode()
 def write_golden(model: CLIPModel, processor: CLIPProcessor, folder: Path, *, seed: int) -> None:
+    """Write the cases of shapes world."""
+    world = replace(WHOLE, noise=0, aspect=4 / 3, things=(1, 4))
+    pictures = [Image.fromarray(render.picture(one, SIDE)) for one in scenes(world, seed=seed, count=PICTURES)]
+    write_cases(model, processor, folder, texts=TEXTS, pictures=pictures)
+
+
+@torch.inference_mode()
+def write_cases(
+    model: CLIPModel, processor: CLIPProcessor, folder: Path, *, texts: Sequence[str], pictures: Sequence[Image.Image]
+) -> None:
     """Write `golden.json` and the pictures it names; embeddings have unit length."""
     (folder / "golden").mkdir()
-    tokens = processor(text=list(TEXTS), padding=True, truncation=True, return_tensors="pt")
+    tokens = processor(text=list(texts), padding=True, truncation=True, return_tensors="pt")
     said = _unit(model.get_text_features(**tokens).pooler_output)
-    cases = [{"text": text, "embedding": embedding} for text, embedding in zip(TEXTS, said, strict=True)]
-    world = replace(WHOLE, noise=0, aspect=4 / 3, things=(1, 4))
-    for number, scene in enumerate(scenes(world, seed=seed, count=PICTURES)):
-        name, picture = f"golden/{number}.png", Image.fromarray(render.picture(scene, SIDE))
+    cases = [{"text": text, "embedding": embedding} for text, embedding in zip(texts, said, strict=True)]
+    for number, picture in enumerate(pictures):
+        name = f"golden/{number}.png"
         picture.save(folder / name, optimize=True)
         (embedding,) = _unit(model.get_image_features(**processor(images=picture, return_tensors="pt")).pooler_output)
         cases.append({"image": name, "embedding": embedding})

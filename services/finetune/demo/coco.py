@@ -3,7 +3,8 @@
 http://cocodataset.org/#format-data. A thing that another one covers in part counts with the part that is seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TypedDict
 
 import numpy as np
@@ -11,7 +12,7 @@ from faster_coco_eval.core import mask as run_lengths
 
 from services.finetune.demo import render
 from services.finetune.demo.render import Pixels
-from services.finetune.demo.scenes import Scene
+from services.finetune.demo.scenes import Scene, Thing
 
 
 class ImageEntry(TypedDict):
@@ -57,8 +58,18 @@ class Dataset(TypedDict):
     categories: list[Category]
 
 
-def dataset(scenes: Sequence[Scene], names: Sequence[str], *, side: int, shapes: Sequence[str]) -> Dataset:
-    """The truth about `scenes`, whose pictures are called `names` and have a shorter side of `side` pixels."""
+def dataset(
+    scenes: Sequence[Scene],
+    names: Sequence[str],
+    *,
+    side: int,
+    shapes: Sequence[str],
+    named: Callable[[Thing], str] = attrgetter("shape"),
+) -> Dataset:
+    """The truth about `scenes`, whose pictures are called `names` and have a shorter side of `side` pixels.
+
+    What a thing is `named` is one of `shapes`, the classes.
+    """
     images: list[ImageEntry] = []
     annotations: list[Annotation] = []
     for number, (scene, name) in enumerate(zip(scenes, names, strict=True), start=1):
@@ -66,7 +77,7 @@ def dataset(scenes: Sequence[Scene], names: Sequence[str], *, side: int, shapes:
         images.append({"id": number, "file_name": name, "width": width, "height": height})
         masks = render.masks(render.instances(scene, side), len(scene.things))
         for thing, mask in zip(scene.things, masks, strict=True):
-            category, identifier = shapes.index(thing.shape) + 1, len(annotations) + 1
+            category, identifier = shapes.index(named(thing)) + 1, len(annotations) + 1
             annotations.append(annotation(mask, identifier=identifier, image=number, category=category))
     categories: list[Category] = [{"id": number, "name": shape} for number, shape in enumerate(shapes, start=1)]
     return {"images": images, "annotations": annotations, "categories": categories}

@@ -4,6 +4,8 @@ A patch belongs to one thing at most, so the best one-to-one assignment is, for 
 patches; no Hungarian search is needed. That patch is to answer all queries that fit, every other patch none.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,28 +19,45 @@ FITS = torch.tensor([[float(query.fits(pair)) for query in QUERIES] for pair in 
 SMALL = 0.03  # side of the boxes on background
 
 
+class Match(NamedTuple):
+    """Which patch answers for which thing, and what it is to say."""
+
+    pictures: Tensor  # [things] the picture it is in
+    patches: Tensor  # [things]
+    wanted: Tensor  # [things, queries] 1 where the query asks for the thing
+    boxes: Tensor  # [things, 4] centre x, centre y, width, height, in 0-1 of the picture
+
+
 def detection_loss(answer: Answer, truth: Truth) -> Tensor:
     """The loss of an answer to `QUERIES`."""
     wanted = FITS[truth.pairs]
     chosen = assign(answer, truth, wanted)
-    targets = torch.zeros_like(answer.logits)
-    targets[truth.pictures, chosen] = wanted
+    return set_loss(answer.logits, answer.boxes, Match(truth.pictures, chosen, wanted, truth.boxes))
+
+
+def set_loss(logits: Tensor, boxes: Tensor, match: Match) -> Tensor:
+    """The loss of `logits` `[pictures, patches, queries]` and `boxes` `[pictures, patches, 4]`, by thing."""
+    targets = torch.zeros_like(logits)
+    targets[match.pictures, match.patches] = match.wanted
     # torchvision's alpha weighs the positives.
-    focal = sigmoid_focal_loss(answer.logits, targets, alpha=0.25, gamma=2, reduction="sum") / len(chosen)
-    boxes = answer.boxes[truth.pictures, chosen]
-    distance = (boxes - truth.boxes).abs().sum(-1).mean()
-    loss: Tensor = 2 * focal + 5 * distance + 2 * _giou_loss(boxes, truth.boxes).mean()
-    return loss
+    focal: Tensor = sigmoid_focal_loss(logits, targets, alpha=0.25, gamma=2, reduction="sum")
+    chosen = boxes[match.pictures, match.patches]
+    loss: Tensor = 2 * focal + box_cost(chosen, match.boxes).sum()
+    return loss / max(1, len(match.patches))
+
+
+def box_cost(boxes: Tensor, true: Tensor) -> Tensor:
+    """How far `boxes` are from those that are `true`, both `[..., 4]`: L1 and GIoU, weighted as in the paper."""
+    return 5 * (boxes - true).abs().sum(-1) + 2 * _giou_loss(boxes, true)
 
 
 @torch.no_grad()
 def assign(answer: Answer, truth: Truth, wanted: Tensor) -> Tensor:
     """`[things]`: of the patches of each thing, the one that is best at its box and its queries `wanted`."""
     boxes, scores = answer.boxes[truth.pictures], answer.logits[truth.pictures].sigmoid()
-    true = truth.boxes[:, None].expand_as(boxes)
     fit = torch.einsum("tpq,tq->tp", scores, wanted / wanted.sum(1, keepdim=True))
-    cost = 5 * (boxes - true).abs().sum(-1) + 2 * _giou_loss(boxes, true) - 2 * fit
-    things = torch.arange(len(true))
+    cost = box_cost(boxes, truth.boxes[:, None].expand_as(boxes)) - 2 * fit
+    things = torch.arange(len(cost))
     own = truth.owners[truth.pictures] == things[:, None]
     own[things, truth.centres] = True
     return cost.masked_fill(~own, torch.inf).argmin(1)

@@ -1,0 +1,1 @@
+"""Teach the CLIP service's model from pictures and what is said of them."""

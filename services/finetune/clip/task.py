@@ -1,0 +1,95 @@
+"""CLIP as the job teaches it.
+
+base -> new words, adapter -> contrast, with replay held to the base -> the files of a version, golden cases, shift
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from services.clip import weights
+from services.finetune.clip import demo, space
+from services.finetune.clip.contrast import Contrast, Rows
+from services.finetune.clip.evaluation import evaluate
+from services.finetune.clip.golden import write_golden
+from services.finetune.clip.vectors import served, trial
+from services.finetune.data import formats
+from services.finetune.data.examples import Dataset, Example, PairExample
+from services.finetune.run import Run
+from services.finetune.settings import JobSettings
+from services.finetune.task import Evaluation, Material, Task
+from services.finetune.towers.recipe import DEFAULTS, rates
+from services.finetune.towers.teaching import Parts, Start, Teaching
+from services.finetune.training.estimate import estimate
+from services.finetune.training.mixture import Mixture
+from services.finetune.training.plan import plan
+from services.finetune.training.teacher import Lesson
+from shared.weights.store import Version
+
+PARTS = Parts(whole=("visual_projection", "text_projection", "token_embedding"))
+JUDGED = 300  # examples of an evaluation on the way, at most
+
+
+class ClipTask(Task):
+    """Teaches a CLIP from pictures and what is said of them."""
+
+    name: ClassVar[str] = "clip"
+    model: ClassVar[str] = "clip"
+    headline: ClassVar[str] = "zero_shot"
+
+    def demo(self, folder: Path) -> Mapping[str, Path]:
+        """Write captioned pictures of new shapes and colours, and of those that are known."""
+        return demo.write(folder)
+
+    def read(self, source: Path) -> Dataset:
+        """Read pairs: JSON Lines, WebDataset, or a folder for each class. Raises `DataError`."""
+        return formats.read(source, self.name)
+
+    def train(self, base: Version, material: Material, run: Run, settings: JobSettings) -> Path:
+        """Teach `base`; see `Task.train`."""
+        candidate = _teaching(base, material, settings).carry_out(run)
+        if candidate is None:
+            return run.candidate
+        before, old = served(base.path), pairs(material.old)
+        write_golden(candidate, [*pairs(material.validation), *old])
+        moved = space.shift(before, served(candidate), space.probes(old))
+        space.keep(candidate, base=before.space, moved=moved)
+        run.say(f"the vectors of what is known have moved by {moved:.4f}")
+        return candidate
+
+    def evaluate(self, version: Path, examples: Sequence[Example]) -> Evaluation:
+        """Judge the version by the model that serves; a taught one has the score `space_shift` (lower is better)."""
+        judged, moved = evaluate(served(version), pairs(examples)), space.kept(version)
+        return judged if moved is None else replace(judged, scores={**judged.scores, "space_shift": moved})
+
+    def estimate(self, base: Version, material: Material, settings: JobSettings) -> Mapping[str, Any]:
+        """Steps, seconds and bytes of memory, from a few steps."""
+        teaching = _teaching(base, material, settings)
+        return estimate(teaching.lesson, teaching.plan)
+
+
+def pairs(examples: Sequence[Example]) -> list[PairExample]:
+    """The examples, which are pairs."""
+    return [example for example in examples if isinstance(example, PairExample)]
+
+
+def _teaching(base: Version, material: Material, settings: JobSettings) -> Teaching:
+    new, replay = pairs(material.train), pairs(material.replay)
+    read, made = weights.read(base.path, torch.float32), plan(settings, DEFAULTS, new=len(new), replay=len(replay))
+    network: Any = read.module.train()
+    texts = [example.text for example in new]
+    start = Start.of(base, network, read.tokenizer, texts=texts, parts=PARTS, how=settings)
+    state = replace(read, tokenizer=start.words.tokenizer)
+    rows, judged = Rows(state, replay), pairs(material.validation)[:JUDGED]
+    lesson = Lesson(
+        module=Contrast(network, start.memory),
+        examples=Mixture(rows.row, new, replay=replay, length=made.examples, seed=made.seed),
+        collate=rows.batch,
+        rates=rates(network, adapter=start.pupil.adapter),
+        judge=lambda: evaluate(trial(state, start.pupil.plain()), judged, shown=0).scores,
+        headline=ClipTask.headline,
+    )
+    return Teaching(start, lesson, made)

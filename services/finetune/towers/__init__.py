@@ -1,0 +1,1 @@
+"""What CLIP and OWL-ViT, two towers each, have in common when they are taught."""

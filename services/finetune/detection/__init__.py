@@ -1,0 +1,1 @@
+"""Teach the detectors: SSD, Faster R-CNN and Mask R-CNN."""

@@ -1,0 +1,53 @@
+"""A base -> the learner that starts from it, and back to the files of a version that the service reads."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from services.detection.architectures import GAP, DetectorConfig
+from services.detection.importer import fit
+from services.finetune.detection.growth import extended, grow
+from services.finetune.detection.network import Learner
+from shared.accel.checkpoint import read_state, write_state
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version in the making."""
+
+    config: DetectorConfig
+    learner: Learner
+    dtype: torch.dtype  # of the base's file
+
+    @classmethod
+    def of(cls, base: Path, labels: Iterable[str]) -> "Draft":
+        """What starts from the version directory `base` and knows `labels` as well."""
+        known = DetectorConfig.model_validate_json((base / "config.json").read_bytes())
+        state = fit(read_state(base / "model.safetensors"), known)
+        config = extended(known, labels)
+        dtype = next(tensor.dtype for tensor in state.values() if tensor.is_floating_point())
+        return cls(config, Learner(grow(state, config, known.labels)), dtype)
+
+    @property
+    def ids(self) -> dict[str, int]:
+        """The label ids, as the service counts them."""
+        return {label: number for number, label in enumerate(self.config.labels, start=1) if label != GAP}
+
+    @property
+    def learns_masks(self) -> bool:
+        """Whether it is of the Mask R-CNN family."""
+        return self.config.family == "mask-rcnn"
+
+    def write(self, folder: Path) -> None:
+        """Write config.json and model.safetensors, whose numbers are of the base's type."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(self.config.model_dump_json(indent=2, exclude_none=True) + "\n")
+        write_state(_as(self.learner.network, self.dtype), folder / "model.safetensors")
+
+
+def _as(network: nn.Module, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    state = network.state_dict()
+    return {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from shared import logs
 from shared.errors import Conflict
-from shared.serving.announce import Announcements
+from shared.serving.announce import announce
 from shared.serving.batch import Lane
 from shared.serving.engine import Engine
 from shared.serving.metrics import MODEL_LOAD_SECONDS, MODEL_RELOADS
@@ -52,7 +52,6 @@ class Swaps:
         self.refused: dict[str, dict[str, str]] = {name: {} for name in references}  # digest -> reason, by name
         self._cache, self._wait = cache, wait
         self._at_work = ""
-        self._announcements = Announcements()
 
     def follows(self, name: str) -> bool:
         """Whether the settings leave it to the alias champion which version serves under `name`."""
@@ -176,7 +175,7 @@ class Swaps:
 
     def _tell(self, event: str, lane: Lane, outcome: str, **more: object) -> None:
         assert lane.identity is not None
-        self._announcements.show(lane)
+        announce(lane)
         MODEL_RELOADS.labels(lane.name, outcome).inc()
         log.info(event, model=lane.name, weights=lane.identity.version, digest=lane.identity.digest, **more)
 

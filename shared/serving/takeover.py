@@ -34,13 +34,26 @@ class Trial:
 
     async def run(self, path: Path, identity: Identity) -> Weights:
         """Read the verified version at `path`, and prove it. Raises `RefusedWeights`, or `DeviceLost`."""
-        state = await self._guard(asyncio.to_thread(self.model.read, path), "be read")
+        try:
+            await self._prove(path)
+        except (RefusedWeights, DeviceLost):
+            raise
+        except OcelliError as error:
+            raise RefusedWeights(f"{self.lane.name} refuses its own example: {error.message}") from error
+        except DeviceOutOfMemory as error:
+            raise RefusedWeights(f"{self.lane.name}: the device has not enough memory for a second model.") from error
+        except Exception as error:
+            log.exception("trial_failed", model=self.lane.name)
+            raise RefusedWeights(f"{self.lane.name} cannot run with these weights; the log says why.") from error
+        return Weights(self.model, identity)
+
+    async def _prove(self, path: Path) -> None:
+        state = await asyncio.to_thread(self.model.read, path)
         await self._on_device(self.model, partial(self.model.use, state))
         await self._answer_golden_cases()
         await self._warm_up()
         if self.lane.weights is not None:
             await self._race(self.lane.weights.model)
-        return Weights(self.model, identity)
 
     async def _answer_golden_cases(self) -> None:
         for number, case in enumerate(self.model.golden()):
@@ -70,7 +83,7 @@ class Trial:
             )
 
     async def _rehearse(self, model: AnyModel, items: Sequence[Any]) -> "Rehearsal":
-        first = await self._guard(asyncio.to_thread(model.preprocess, items[0]), "prepare its own example")
+        first = await asyncio.to_thread(model.preprocess, items[0])
         rehearsal = Rehearsal(model, [first] * len(items))
         while await self._on_device(model, rehearsal.advance):
             pass
@@ -88,21 +101,7 @@ class Trial:
                     raise error from raised
                 raise
 
-        return await self._guard(self._call(job), "be run")
-
-    async def _guard(self, work: Awaitable[Any], what: str) -> Any:
-        """The result of `work`, or a refusal in our own words."""
-        try:
-            return await work
-        except (RefusedWeights, DeviceLost):
-            raise
-        except OcelliError as error:
-            raise RefusedWeights(f"{self.lane.name} cannot {what}: {error.message}") from error
-        except DeviceOutOfMemory as error:
-            raise RefusedWeights(f"{self.lane.name}: the device has not enough memory for a second model.") from error
-        except Exception as error:
-            log.exception("trial_failed", model=self.lane.name)
-            raise RefusedWeights(f"{self.lane.name} cannot {what} with these weights; the log says why.") from error
+        return await self._call(job)
 
 
 class Rehearsal:

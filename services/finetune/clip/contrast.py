@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from services.clip.towers import Ids, ImageTower
 from services.clip.weights import State
 from services.finetune.data.examples import PairExample
+from services.finetune.demo.clip_training import pair_loss
 from services.finetune.towers.memory import Memory
 from services.finetune.towers.pictures import Pictures
 from shared.accel.pixels import normalise
@@ -74,7 +75,7 @@ class Contrast(nn.Module):
         """The loss of a batch: pixels [n, 3, h, w], ids [n, tokens], same [n, n], known [n]."""
         pictures, texts = embed(self.network, pixels, ids)
         scale = self.network.logit_scale.clamp(max=HOTTEST).exp()
-        loss = contrast(scale * pictures @ texts.T, same)
+        loss = pair_loss(scale * pictures @ texts.T, same)
         if known.any():
             with torch.no_grad():
                 before = embed(self._memory.on(pixels.device), pixels[known], ids[known])
@@ -87,12 +88,6 @@ def embed(network: Any, pixels: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
     pictures = ImageTower(network)(pixels)
     texts = network.get_text_features(ids).pooler_output
     return F.normalize(pictures.float(), dim=-1), F.normalize(texts.float(), dim=-1)
-
-
-def contrast(logits: Tensor, same: Tensor) -> Tensor:
-    """Cross-entropy of `[pictures, texts]` both ways; all that are the `same` are right answers to each other."""
-    right = same / same.sum(1, keepdim=True)
-    return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2
 
 
 def distance(vectors: Tensor, others: Tensor) -> Tensor:

@@ -27,11 +27,12 @@ def write(folder: Path) -> Mapping[str, Path]:
     }
     for part, draw in sets.items():
         if not (folder / part / "pairs.jsonl").exists():
-            _write(folder / part, draw())
+            write_set(folder / part, draw())
     return {part: folder / part for part in sets}
 
 
-def _write(folder: Path, scenes: Sequence[Scene]) -> None:
+def write_set(folder: Path, scenes: Sequence[Scene]) -> None:
+    """Write the pictures of `scenes`, and pairs.jsonl last."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     rng, lines = Random(folder.name), []
     for number, scene in enumerate(scenes):

@@ -18,7 +18,7 @@ Each = TypeVar("Each")
 
 def write_golden(version: Path, examples: Sequence[PairExample]) -> None:
     """Write golden.json and its pictures into a version's directory; the examples are chosen evenly."""
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     model = CLIPModel.from_pretrained(version, dtype=torch.float32, local_files_only=True)
     processor = CLIPProcessor.from_pretrained(version, local_files_only=True)
     texts = sorted({example.text for example in examples})

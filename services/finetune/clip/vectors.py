@@ -11,7 +11,7 @@ import torch
 from services.clip.classify import Matrix
 from services.clip.model import Clip, Item
 from services.clip.weights import State
-from services.finetune.towers.version import identified
+from services.finetune.llava.draft import with_manifest
 
 BATCH = 64
 
@@ -19,7 +19,7 @@ BATCH = 64
 def served(version: Path) -> Clip:
     """The model that serves, with the weights of a version, which may lack its manifest."""
     model = Clip(torch.device("cpu"))
-    with identified(version, "clip") as path:
+    with with_manifest(version, "clip") as path:
         model.use(model.read(path))
     return model
 

@@ -53,6 +53,10 @@ def train(model: CLIPModel, layer: nn.Linear, *, words: CLIPTokenizer, steps: in
 
 def contrast(similarities: Tensor, names: list[str]) -> Tensor:
     """Cross-entropy in both directions of `[pictures, captions]`; equal names are right answers to each other."""
-    same = torch.tensor([[float(a == b) for b in names] for a in names])
+    return pair_loss(similarities, torch.tensor([[a == b for b in names] for a in names]))
+
+
+def pair_loss(similarities: Tensor, same: Tensor) -> Tensor:
+    """The same, where `same` `[pictures, captions]` tells which are right answers to each other."""
     right = same / same.sum(1, keepdim=True)
     return (F.cross_entropy(similarities, right) + F.cross_entropy(similarities.T, right)) / 2

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from services.finetune.data.examples import Box, DetectionExample
 from services.finetune.data.looking import LIMITS
-from services.finetune.detection.matching import Matches, sure
+from services.finetune.detection.matching import THRESHOLD, Matches, sure
 from services.finetune.task import Shown
 from shared.images.decode import decode
 from shared.images.detections import Detections
@@ -18,9 +18,9 @@ COLOURS = ("#d81b60", "#1e88e5", "#d98200", "#00806a", "#7b3fb5", "#5d4037")
 Marked = tuple[str, str, Box]  # label, what is written, box
 
 
-def shown(example: DetectionExample, found: Detections, matches: Matches) -> Shown:
+def shown(example: DetectionExample, found: Detections, matches: Matches, *, threshold: float = THRESHOLD) -> Shown:
     """The picture twice: on the left its objects, on the right the sure answers with their scores."""
-    answers = sure(found)
+    answers = sure(found, threshold)
     picture = Image.fromarray(decode(example.picture.read(), LIMITS).pixels)
     truth: list[Marked] = [(label, label, box) for label, box in zip(example.labels, example.boxes, strict=True)]
     taken: list[Marked] = [(one.label, f"{one.label} {one.score:.2f}", one.box) for one in answers]

@@ -32,14 +32,14 @@ class Matches:
         return sum(truth != taken for truth, taken in self.pairs)
 
 
-def sure(found: Detections) -> list[Detection]:
+def sure(found: Detections, threshold: float = THRESHOLD) -> list[Detection]:
     """What a request that says nothing of a threshold would be answered."""
-    return [one for one in found.items if one.score >= THRESHOLD]
+    return [one for one in found.items if one.score >= threshold]
 
 
-def match(example: DetectionExample, found: Detections) -> Matches:
+def match(example: DetectionExample, found: Detections, threshold: float = THRESHOLD) -> Matches:
     """Hold the sure answers against the truth."""
-    answers, free = sure(found), dict(enumerate(example.labels))
+    answers, free = sure(found, threshold), dict(enumerate(example.labels))
     pairs = []
     for answer, overlaps in zip(answers, _overlaps(answers, example), strict=True):
         best = max(free, key=overlaps.__getitem__, default=None)

@@ -3,12 +3,12 @@
 base -> new words -> pupil, beside a memory of the base -> lesson -> the files of a version
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from services.finetune.job import first_process
 from services.finetune.run import Run
 from services.finetune.settings import JobSettings
 from services.finetune.towers.memory import Memory
@@ -63,7 +63,7 @@ class Teaching:
     def carry_out(self, run: Run) -> Path | None:
         """Train and write the files of a version, but for golden cases; None where another process does that."""
         teach(self.lesson, self.plan, run)
-        if os.environ.get("RANK", "0") != "0":
+        if not first_process():
             return None
         write(self.start.pupil.plain(), self.start.base, run.candidate)
         self.start.words.write(run.candidate)

@@ -42,25 +42,24 @@ WEIGHTS: Mapping[str, float] = {
     "absent": 0.8,
     "caption": 2.5,
 }
+NOVEL, LEARNT = ("data", "validation"), ("data", "replay")
 SEEDS = {"data": 71, "replay": 72, "validation": 9_000_071, "old": 9_000_072}
 
 
 def write(folder: Path, *, share: float = 1.0) -> dict[str, Path]:
     """Write the four data sets, or a `share` of each; returns the path of each."""
-    paths = {}
-    for name, seed in SEEDS.items():
-        place, learnt = folder / name, name in {"data", "replay"}
-        (place / "pictures").mkdir(parents=True)
-        with (place / "dialogues.jsonl").open("w") as file:
-            for number in range(round(share * PICTURES[name])):
-                picture, rows = _picture(f"{seed}/{number}", new=name in {"data", "validation"}, learnt=learnt)
-                Image.fromarray(render.picture(picture, SIDE)).save(
-                    place / f"pictures/{number:04}.png", compress_level=1
-                )
-                for turns in rows:
-                    file.write(json.dumps(_line(f"pictures/{number:04}.png", turns)) + "\n")
-        paths[name] = place / "dialogues.jsonl"
-    return paths
+    return {name: _write(folder / name, name, round(share * count)) for name, count in PICTURES.items()}
+
+
+def _write(place: Path, name: str, count: int) -> Path:
+    (place / "pictures").mkdir(parents=True)
+    with (place / "dialogues.jsonl").open("w") as file:
+        for number in range(count):
+            picture = f"pictures/{number:04}.png"
+            scene, told = _picture(f"{SEEDS[name]}/{number}", new=name in NOVEL, learnt=name in LEARNT)
+            Image.fromarray(render.picture(scene, SIDE)).save(place / picture, compress_level=1)
+            file.writelines(json.dumps(_line(picture, turns)) + "\n" for turns in told)
+    return place / "dialogues.jsonl"
 
 
 def _picture(luck: str, *, new: bool, learnt: bool) -> tuple[Scene, list[list[Turn]]]:

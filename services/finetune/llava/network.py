@@ -22,7 +22,7 @@ from shared.settings import Limits
 from shared.weights.manifest import MANIFEST
 from shared.weights.tensors import tensors
 
-NOT_KEPT = (MANIFEST, "golden.json", "golden", "README.md", "adapter_config.json")
+NOT_KEPT = (MANIFEST, "golden.json", "README.md", "report.html", "report.json")  # made anew, here or by the job
 PRECISIONS = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
 
 
@@ -62,7 +62,7 @@ def write(network: Any, base: Path, folder: Path) -> None:
     """Write the files of a version: weights in the base's number type, and its other files as they are."""
     folder.mkdir(parents=True)
     for file in sorted(base.iterdir()):
-        if file.name not in NOT_KEPT and ".safetensors" not in file.name:
+        if file.is_file() and file.name not in NOT_KEPT and ".safetensors" not in file.name:
             shutil.copyfile(file, folder / file.name)
     config = json.loads((base / "config.json").read_text())
     # The reader leaves out the layers of the tower that nobody looks at; the files say so.

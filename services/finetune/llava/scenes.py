@@ -39,11 +39,12 @@ class Renamed:
 def renamed(scene: Scene, rng: Random) -> Renamed:
     """The scene with new words for some of its own, at least for one thing's."""
     words: dict[str, str] = {}
+    seen = {name for thing in scene.things for name in (thing.colour, thing.shape)}
     for new in rng.sample((*NEW_SHAPES, *NEW_COLOURS), len(NEW_SHAPES) + len(NEW_COLOURS)):
-        shown = sorted({t.shape if new in NEW_SHAPES else t.colour for t in scene.things} - words.keys() - {"orange"})
         known = SHAPES if new in NEW_SHAPES else tuple(COLOURS)
         others = [old for old in known if old not in words and old != "orange"]  # "an orange" would become "an brown"
-        words[rng.choice(shown if shown and (not words or rng.random() < 0.5) else others)] = new
+        shown = [old for old in others if old in seen]
+        words[rng.choice(shown if shown and (seen.isdisjoint(words) or rng.random() < 0.5) else others)] = new
     things = tuple(_renamed(thing, words, rng) for thing in scene.things)
     background = _darkened(scene.background, things)
     return Renamed(replace(scene, things=things, background=background), words | _plurals(words))

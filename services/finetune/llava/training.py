@@ -19,6 +19,7 @@ from torch import Tensor
 
 from services.finetune.data.examples import ChatExample
 from services.finetune.llava import adapter, golden, network
+from services.finetune.llava.pupil import Pupil
 from services.finetune.llava.rows import Row, collate, rows
 from services.finetune.llava.scoring import score
 from services.finetune.llava.script import Scribe, Script
@@ -46,9 +47,9 @@ Seen = tuple[Row, Tensor | None]
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """All that a training begins with."""
+    """All that a training begins with; `network` has the adapter around it, if there is one."""
 
-    state: State
+    network: Any
     lesson: Lesson
     plan: Plan
 
@@ -57,7 +58,7 @@ def train(base: Version, material: Material, run: Run, settings: JobSettings) ->
     """Teach `base`; returns the directory of the version's files. Raises `JobError`, and `Stopped` after SIGTERM."""
     course = prepare(base, material, settings)
     teach(course.lesson, course.plan, run)
-    taught: Any = course.lesson.module
+    taught = course.network
     if settings.lora:
         taught = adapter.merged(taught, run.folder / "adapter")
     shutil.rmtree(run.candidate, ignore_errors=True)  # what a run that was broken off left
@@ -76,7 +77,7 @@ def prepare(base: Version, material: Material, settings: JobSettings) -> Course:
         [scribe.write(example) for example in _chats(part)]
         for part in (material.train, material.replay, _sample(material.validation, settings.seed))
     )
-    module = _pupil(state, [*new, *replay], settings)
+    taught = _adapted(state, [*new, *replay], settings)
     parts = rows(new), rows(replay)
     course = plan(settings, DEFAULTS, new=len(parts[0]), replay=len(parts[1]))
 
@@ -85,17 +86,17 @@ def prepare(base: Version, material: Material, settings: JobSettings) -> Course:
 
     examples: Mixture[Row, Seen] = Mixture(see, parts[0], replay=parts[1], length=course.examples, seed=settings.seed)
     lesson = Lesson(
-        module=module,
+        module=taught if settings.lora else Pupil(taught),
         examples=examples,
         collate=_batch,
         rates=LORA_RATES if settings.lora else RATES,
-        judge=lambda: _scores(module, judged, state.pixels),
+        judge=lambda: _scores(taught, judged, state.pixels),
         headline="exact_match",
     )
-    return Course(state, lesson, course)
+    return Course(taught, lesson, course)
 
 
-def _pupil(state: State, scripts: Sequence[Script], settings: JobSettings) -> Any:
+def _adapted(state: State, scripts: Sequence[Script], settings: JobSettings) -> Any:
     """The network, or the adapter around it, with what is to learn set free."""
     fresh = start_rows(state.module, state.words, scripts)
     frozen = [name if name.startswith(("model.", "lm_head")) else f"model.{name}" for name in settings.freeze]

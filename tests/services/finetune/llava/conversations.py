@@ -9,9 +9,10 @@ from PIL import Image
 from services.finetune.data.examples import ChatExample, Place, Source, Turn
 from services.finetune.demo import render
 from services.finetune.demo.dialogues import conversation
+from services.finetune.demo.pictures import draw
 from services.finetune.demo.scenes import Scene
 from services.finetune.llava import demo
-from services.finetune.llava.scenes import renamed
+from services.finetune.llava.scenes import Renamed, renamed
 from shared.weights.store import Store, Version
 
 MODELS = Path(__file__).parents[4] / "models"
@@ -39,8 +40,8 @@ def chats(folder: Path, *, pictures: int, each: int, new: bool, seed: int = 1) -
     found = []
     for number in range(pictures):
         rng = Random(f"{seed}/{new}/{number}")
-        old = demo.draw([demo.WORLD], seed=rng.getrandbits(40), index=0)
-        seen = renamed(old, rng) if new else demo.Renamed(old, {})
+        old = draw([demo.WORLD], seed=rng.getrandbits(40), index=0)
+        seen = renamed(old, rng) if new else Renamed(old, {})
         picture = drawn(seen.scene, folder / f"{seed}-{new}-{number}.png")
         for _ in range(each):
             turns = [seen.told(turn) for turn in conversation(old, demo.WEIGHTS, rng)]

@@ -27,4 +27,5 @@ def write_golden(version: Path, examples: Sequence[PairExample]) -> None:
 
 
 def _evenly(each: Sequence[Each], most: int) -> list[Each]:
-    return list(each[:: -(-len(each) // most)])
+    count = min(most, len(each))
+    return [each[number * len(each) // count] for number in range(count)]

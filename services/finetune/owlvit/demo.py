@@ -21,7 +21,7 @@ def write(folder: Path) -> Mapping[str, Path]:
         "data": lambda: new_scenes(FEW, seed=11, pictures=400),
         "validation": lambda: new_scenes(FEW, seed=12, pictures=200),
         "replay": lambda: old_scenes(SOME, seed=13, pictures=800),
-        "old": lambda: old_scenes(SOME, seed=14, pictures=250, unseen=True),
+        "old": lambda: old_scenes(SOME, seed=14, pictures=300),
     }
     for part, draw in sets.items():
         if not (folder / part / "annotations.json").exists():

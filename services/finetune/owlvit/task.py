@@ -29,7 +29,7 @@ from services.owlvit import weights
 from services.owlvit.weights import State
 from shared.weights.store import Version
 
-DEFAULTS = Defaults(batch=32, lr=2e-3, epochs=4, least_steps=100, warm_up=20)
+DEFAULTS = Defaults(batch=32, lr=2e-3, epochs=5, least_steps=100, warm_up=20)
 HEADS = ("class_head", "box_head", "layer_norm")
 JUDGED = 100  # pictures of an evaluation on the way, at most
 

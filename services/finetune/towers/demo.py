@@ -36,9 +36,9 @@ def new_scenes(things: tuple[int, int], *, seed: int, pictures: int) -> list[Sce
     return list(islice((scene for scene in drawn if any(map(is_new, scene.things))), pictures))
 
 
-def old_scenes(things: tuple[int, int], *, seed: int, pictures: int, unseen: bool = False) -> list[Scene]:
-    """Scenes of so many things of the kinds that the bases were taught, or with those that they never saw as well."""
-    drawn = _all(partial(familiar, seed=seed, world=replace(WHOLE if unseen else WORLD, things=things)))
+def old_scenes(things: tuple[int, int], *, seed: int, pictures: int) -> list[Scene]:
+    """Scenes of so many things that the bases know, those included that they know without having seen them."""
+    drawn = _all(partial(familiar, seed=seed, world=replace(WHOLE, things=things)))
     return list(islice((scene for scene in drawn if scene.things), pictures))
 
 

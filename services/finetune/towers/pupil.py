@@ -5,9 +5,10 @@ holds the sum of both, and the adapter itself stays with the run.
 """
 
 import copy
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
@@ -28,7 +29,7 @@ class Pupil:
         network.requires_grad_(True)
         freeze(network, frozen)
         self.network: Any = network
-        self._adapted = cast(Any, get_peft_model)(network, _config(rank, whole)) if rank else None
+        self._adapted = _adapted(network, rank, whole) if rank else None
 
     @property
     def adapter(self) -> bool:
@@ -48,5 +49,7 @@ class Pupil:
             self._adapted.save_pretrained(folder)
 
 
-def _config(rank: int, whole: Sequence[str]) -> LoraConfig:
-    return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=MATRICES, modules_to_save=list(whole))
+def _adapted(network: Any, rank: int, whole: Sequence[str]) -> Any:
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=MATRICES, modules_to_save=list(whole))
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # peft asks for what transformers renamed
+        return get_peft_model(network, config)

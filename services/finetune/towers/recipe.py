@@ -9,7 +9,7 @@ from torch import nn
 from services.finetune.training.plan import Defaults
 from services.finetune.training.rates import Rates
 
-DEFAULTS = Defaults(batch=64, lr=2e-3, epochs=8.0, least_steps=40, warm_up=20)
+DEFAULTS = Defaults(batch=64, lr=2e-3, epochs=6, least_steps=40, warm_up=20)
 SMALL = 20_000_000  # parameters
 SLOWLY = 1e-5  # rate of a network of the usual size, whose adapter learns ten times as fast
 

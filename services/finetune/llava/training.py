@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from services.finetune.data.examples import ChatExample
+from services.finetune.job import first_process
 from services.finetune.llava import adapter, golden, network
 from services.finetune.llava.pupil import Pupil
 from services.finetune.llava.rows import Row, collate, rows
@@ -58,6 +59,8 @@ def train(base: Version, material: Material, run: Run, settings: JobSettings) ->
     """Teach `base`; returns the directory of the version's files. Raises `JobError`, and `Stopped` after SIGTERM."""
     course = prepare(base, material, settings)
     teach(course.lesson, course.plan, run)
+    if not first_process():
+        return run.candidate
     taught = course.network
     if settings.lora:
         taught = adapter.merged(taught, run.folder / "adapter")

@@ -12,6 +12,7 @@ COMMANDS = {
     "up": "start the gateway and the services on this machine, in the foreground",
     "doctor": "check ports, versions, device, memory and the weights store",
     "models": "list, show, verify and import the models of the weights store; push them and roll back",
+    "finetune": "teach a model on your own pictures, and push the new weights",
     "data": "check training data and draw a contact sheet",
     "keys": "create, list and revoke the API keys of the gateway",
     "settings": "print every setting of every process",

@@ -21,7 +21,7 @@ from shared.weights.manifest import Manifest
 from shared.weights.names import parse
 from shared.weights.store import Store
 
-DEFAULTS = {"detection": "faster-rcnn"}  # what the name of a service means where it is not that of its model
+FAMILIES = {"detection": ("faster-rcnn", "ssd", "mask-rcnn")}  # the models of a service that is named otherwise
 TOLD = ("run", "gate", "forced")  # parameters that the fine-tuning job leaves in a manifest
 
 Action = Callable[[argparse.Namespace, Store, Path], int]
@@ -38,13 +38,13 @@ def configure_push(parser: argparse.ArgumentParser) -> None:
 
 def configure_rollback(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rollback`."""
-    parser.add_argument("model", help="a model, or a service for its default model")
+    parser.add_argument("model", help="a model, or a service for that of its models that was pushed last")
     _configure_fleet(parser)
 
 
 def configure_history(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `history`."""
-    parser.add_argument("model", help="a model, or a service for its default model")
+    parser.add_argument("model", help="a model, or a service for that of its models that was pushed last")
     parser.add_argument("--digest", metavar="SHA256", help="only the moves to this version, by the first digits")
     parser.add_argument("--json", action="store_true")
 
@@ -59,7 +59,7 @@ def _configure_fleet(parser: argparse.ArgumentParser) -> None:
 
 def run_push(arguments: argparse.Namespace, store: Store, state: Path) -> int:
     """Push a version into all replicas, or into none."""
-    model, selector = parse(_named(arguments.reference))
+    model, selector = parse(_named(arguments.reference, store))
     version = store.resolve(f"{model}@{selector}").version
     missing = arguments.allow_missing
 
@@ -71,7 +71,7 @@ def run_push(arguments: argparse.Namespace, store: Store, state: Path) -> int:
 
 def run_rollback(arguments: argparse.Namespace, store: Store, state: Path) -> int:
     """Serve the version before again."""
-    model = _named(arguments.model)
+    model = _named(arguments.model, store)
 
     async def act(fleet: Fleet) -> Outcome:
         return await roll_back(store, model, fleet=fleet)
@@ -81,7 +81,7 @@ def run_rollback(arguments: argparse.Namespace, store: Store, state: Path) -> in
 
 def run_history(arguments: argparse.Namespace, store: Store, _: Path) -> int:
     """Every version that champion pointed at, since when and by whose hand, and where it came from."""
-    model = _named(arguments.model)
+    model = _named(arguments.model, store)
     digest = arguments.digest or ""
     digest = digest if not digest or digest.startswith("sha256:") else f"sha256:{digest}"
     moves = [move for move in store.history(model, "champion") if move.digest.startswith(digest)]
@@ -105,10 +105,15 @@ async def _with_fleet(
         return await act(fleet)
 
 
-def _named(reference: str) -> str:
-    """The reference, with a service's default model where it names the service."""
-    model, at, selector = reference.partition("@")
-    return DEFAULTS.get(model, model) + at + selector
+def _named(reference: str, store: Store) -> str:
+    """The reference; a service stands for the one of its models that was pushed last."""
+    service, at, selector = reference.partition("@")
+    pushed = [
+        (moves[-1].at, model)
+        for model in FAMILIES.get(service, ())
+        if len(moves := store.history(model, "champion")) > 1
+    ]
+    return (max(pushed)[1] if pushed else FAMILIES.get(service, (service,))[0]) + at + selector
 
 
 def _user() -> str:

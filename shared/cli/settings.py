@@ -7,7 +7,7 @@ from importlib import import_module
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from shared.settings import ProcessSettings, ServiceSettings
+from shared.settings import OcelliSettings, ProcessSettings, ServiceSettings
 
 PROCESSES = {
     "gateway": "services.gateway.settings",
@@ -15,6 +15,7 @@ PROCESSES = {
     "clip": "services.clip.main",
     "owlvit": "services.owlvit.main",
     "llava": "services.llava.main",
+    "finetune": "services.finetune.settings",
 }
 HEAD = "| variable | default | meaning |\n|---|---|---|"
 
@@ -44,10 +45,10 @@ def tables() -> str:
 
 
 def _is_settings(value: object, service: str) -> bool:
-    return isinstance(value, type) and issubclass(value, ProcessSettings) and value.service == service
+    return isinstance(value, type) and issubclass(value, OcelliSettings) and value.service == service
 
 
-def _inherited(kind: type[ProcessSettings], name: str, info: FieldInfo) -> bool:
+def _inherited(kind: type[OcelliSettings], name: str, info: FieldInfo) -> bool:
     parents = (ServiceSettings, ProcessSettings) if issubclass(kind, ServiceSettings) else (ProcessSettings,)
     return any(name in parent.model_fields and parent.model_fields[name].default == info.default for parent in parents)
 

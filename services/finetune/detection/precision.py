@@ -24,7 +24,12 @@ class Precision:
     def __init__(self, ids: Mapping[str, int], *, masks: bool) -> None:
         self._ids, self._masks = ids, masks
         kinds: tuple[Literal["bbox", "segm"], ...] = ("bbox", "segm") if masks else ("bbox",)
-        self._metric = MeanAveragePrecision(iou_type=kinds, extended_summary=True, backend="faster_coco_eval")
+        self._metric = MeanAveragePrecision(
+            iou_type=kinds,
+            extended_summary=True,
+            backend="faster_coco_eval",
+            sync_on_compute=False,  # of several processes the first judges alone, and must not wait for others
+        )
         self._metric.warn_on_many_detections = False
 
     def add(self, example: DetectionExample, found: Detections) -> None:

@@ -110,6 +110,14 @@ def test_names_without_a_token_get_one_and_are_served(shown: Material, tmp_path:
     assert "ap50/zigzag" in OwlvitTask().evaluate(run.candidate, train).scores
 
 
+def test_the_first_of_several_processes_judges_without_the_others(
+    shown: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no group here: whatever wanted to gather something from it would fail."""
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    assert OwlvitTask().evaluate(BASE.path, shown.old).scores["ap50"] > 0.9
+
+
 def test_an_estimate_tells_steps_time_and_memory(shown: Material) -> None:
     told = OwlvitTask().estimate(BASE, shown, SETTINGS)
     assert told["steps"] == 3

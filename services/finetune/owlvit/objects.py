@@ -16,11 +16,10 @@ from torchvision.ops import box_convert
 from services.finetune.data.examples import DetectionExample
 from services.finetune.errors import DataError
 from services.finetune.towers.pictures import Pictures
-from services.owlvit.phrases import Ids, tokenise
-from services.owlvit.queries import Label, TextQuery
+from services.owlvit.labels import normal
+from services.owlvit.phrases import SLOT, Ids
 from services.owlvit.weights import State
 from shared.accel.pixels import normalise
-from shared.errors import InvalidRequest
 
 QUERIES = 100  # of a batch
 BRIGHTNESS = 0.05  # spread of what is added to each channel
@@ -50,7 +49,7 @@ class Objects:
         vision = state.pretrained.config.vision_config
         self._patches = (vision.image_size // vision.patch_size) ** 2  # each can tell of one object
         self._names = sorted(_names(new) | self._known)
-        self._phrases = {name: [self._ids(name, template) for template in TEMPLATES] for name in self._names}
+        self._phrases = {name: self.wordings(name) for name in self._names}
 
     def row(self, example: DetectionExample, rng: Random) -> Row:
         """An example as it is read for one step."""
@@ -80,13 +79,14 @@ class Objects:
         others = [name for name in self._names if name not in there]
         return sorted(there) + rng.sample(others, max(0, min(len(others), QUERIES - len(there))))
 
-    def _ids(self, name: str, template: str | None) -> Ids:
-        query = TextQuery((Label(name),), template)
+    def wordings(self, name: str) -> list[Ids]:
+        """The ways to ask for `name` that are short enough. Raises `DataError` where the version's own is not."""
         own, longest = self._state.defaults.template, self._state.longest
-        try:
-            return tokenise(query, self._state.tokenizer, template=own, longest=longest)[0]
-        except InvalidRequest as error:
-            raise DataError(f"The name '{name}' is too long for this model. {error.message}") from error
+        asked = [self._state.tokenizer.ids((template or own).replace(SLOT, normal(name))) for template in TEMPLATES]
+        if len(asked[0]) > longest:
+            makes = f"It makes {len(asked[0])} tokens in '{own}', and this model reads at most {longest}"
+            raise DataError(f"The name '{name}' is too long for this model. {makes}. Find a shorter one.")
+        return [ids for ids in asked if len(ids) <= longest]
 
 
 def _names(examples: Iterable[DetectionExample]) -> frozenset[str]:

@@ -12,7 +12,7 @@ from services.finetune.data import formats
 from services.finetune.data.examples import Dataset, DetectionExample, Example
 from services.finetune.owlvit import demo
 from services.finetune.owlvit.answers import served, trial
-from services.finetune.owlvit.evaluation import evaluate, scores
+from services.finetune.owlvit.evaluation import evaluate, named, scores
 from services.finetune.owlvit.finder import Finder
 from services.finetune.owlvit.golden import write_golden
 from services.finetune.owlvit.objects import Objects
@@ -81,6 +81,8 @@ def _teaching(base: Version, material: Material, settings: JobSettings) -> Teach
     start = Start.of(base, network, read.tokenizer, texts=labels, parts=_parts(network), how=settings)
     state = replace(read, tokenizer=start.words.tokenizer)
     objects, judged = Objects(state, new, replay), _detections(material.validation)[:JUDGED]
+    for name in named(_detections([*material.validation, *material.old])):
+        objects.wordings(name)  # before hours of training, not behind them
     lesson = Lesson(
         module=Finder(network, start.memory),
         examples=Mixture(objects.row, new, replay=replay, length=made.examples, seed=made.seed),

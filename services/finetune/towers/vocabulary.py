@@ -30,7 +30,7 @@ class Words:
 
     def __init__(self, version: Path, tokenizer: Tokenizer, texts: Iterable[str]) -> None:
         """`tokenizer` is the version's own."""
-        self._new = new_words(tokenizer, texts)
+        self._new = new_words(tokenizer, texts) if (version / "tokenizer.json").exists() else []
         self._version, self.tokenizer = version, tokenizer
         if self._new:
             with tempfile.TemporaryDirectory(prefix="ocelli-words-") as folder:
@@ -38,7 +38,8 @@ class Words:
 
     def widen(self, text_model: Any) -> None:
         """Give the new words rows in a text tower."""
-        widen(text_model, len(self._new))
+        if self._new:
+            widen(text_model, len(self._new))
 
     def write(self, candidate: Path) -> None:
         """Write the tokenizer into a candidate, and the size of its vocabulary."""

@@ -94,5 +94,5 @@ def test_the_same_seed_words_the_queries_alike(tmp_path: Path, state: State) -> 
 
 def test_a_name_that_serving_would_refuse_is_told(tmp_path: Path, state: State) -> None:
     one = example(tmp_path, 1, "very " * 12 + "long")
-    with pytest.raises(DataError, match=r"very .* is too long for this model"):
+    with pytest.raises(DataError, match=r"very .* is too long for this model.* Find a shorter one"):
         Objects(state, [one], [])

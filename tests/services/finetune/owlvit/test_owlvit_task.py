@@ -18,8 +18,10 @@ from services.finetune.run import Run
 from services.finetune.settings import JobSettings
 from services.finetune.task import Material
 from shared.accel.checkpoint import read_state
+from shared.weights.store import Version
 from tests.services.finetune.towers.disturbed import Disturbed
 from tests.services.finetune.towers.pictures_of import base, material
+from tests.services.owlvit import owls
 
 torch.set_num_threads(1)
 
@@ -108,6 +110,17 @@ def test_names_without_a_token_get_one_and_are_served(shown: Material, tmp_path:
     run = taught(replace(shown, train=train, replay=(), old=()), tmp_path / "run", steps=1)
     assert served(run.candidate).serving.state.tokenizer.size == 731 + 1
     assert "ap50/zigzag" in OwlvitTask().evaluate(run.candidate, train).scores
+
+
+def test_an_owlv2_is_taught_in_the_same_way_and_keeps_its_objectness(shown: Material, tmp_path: Path) -> None:
+    path = owls.version("owlv2")
+    random = Version("owlvit", "random", "sha256:0", path, BASE.manifest)
+    run = Run.begin(tmp_path / "run")
+    alone = replace(shown, replay=(), validation=shown.train, old=())  # its tokenizer spells all words but new ones
+    OwlvitTask().train(random, alone, run, SETTINGS.model_copy(update={"steps": 1}))
+    before, after = weights(path), weights(run.candidate)
+    assert all(torch.equal(after[name], before[name]) for name in after if name.startswith("objectness"))
+    assert not torch.equal(after["class_head.dense0.weight"], before["class_head.dense0.weight"])
 
 
 def test_the_first_of_several_processes_judges_without_the_others(

@@ -75,6 +75,7 @@ def test_rows_of_known_words_stay_and_new_ones_are_no_two_alike() -> None:
 def test_without_new_words_a_version_keeps_its_files(known: Tokenizer, tmp_path: Path) -> None:
     words = Words(SHIPPED, known, ["a red circle"])
     words.write(tmp_path)
+    words.widen(None)
     assert words.tokenizer is known
     assert list(tmp_path.iterdir()) == []
 

@@ -1,6 +1,7 @@
 """`ocelli finetune`: teach a model on your own pictures, and push the new weights into the running services."""
 
 import argparse
+import os
 
 EPILOG = """\
 tasks:
@@ -29,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the job; returns its exit code."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads that spin take the cores from others
     from services.finetune.main import main
 
     return main(arguments.task, arguments.options)

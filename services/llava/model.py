@@ -30,6 +30,7 @@ from services.llava.speaker import Said
 from services.llava.template import pieces
 from services.llava.weights import State
 from services.llava.words import Words
+from shared.accel.errors import classify
 from shared.accel.on_device import DeviceModel
 from shared.accel.pixels import prepare
 from shared.errors import DeadlineExceeded, InvalidRequest, OcelliError, OutOfMemory
@@ -92,7 +93,8 @@ class Llava(DeviceModel[Talk, Features, Sequence[int], State], StreamModel[Talk,
 
     def use(self, state: State) -> None:
         """Move `state` to the device and answer from it."""
-        self._in_use = Serving(state, self.room, self.device, judge=self.classify)
+        # Not `self.classify`, which would close a circle: weights must go as soon as nobody holds them.
+        self._in_use = Serving(state, self.room, self.device, judge=classify)
 
     def preprocess(self, item: Talk) -> Features:
         """Tokenise the conversation, decode its pictures, compile its grammar. Raises an `OcelliError` (4xx)."""

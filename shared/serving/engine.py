@@ -107,9 +107,10 @@ class Engine:
         lane = self.lane(name)
         assert isinstance(lane, StreamLane)
         with lane.in_flight.track_inprogress():
-            stream = Stream(weights or self.weights(name), deadline, self._loop)
+            weights = weights or self.weights(name)
+            stream = Stream(weights.identity, deadline, self._loop)
             try:
-                self._begin(lane, item, stream)
+                self._begin(lane, item, weights, stream)
                 yield stream
             finally:
                 outcome = stream.outcome
@@ -132,13 +133,13 @@ class Engine:
         assert weights is not None
         return weights
 
-    def _begin(self, lane: StreamLane, item: Any, stream: Stream) -> None:
+    def _begin(self, lane: StreamLane, item: Any, weights: Weights, stream: Stream) -> None:
         try:
             self.scheduler.reserve(lane.queue, stream.deadline)
         except OcelliError as error:
             stream.end(error)
             raise
-        self.pool.submit(lane.begin, item, stream, self.scheduler, self._loop)
+        self.pool.submit(lane.begin, weights.model, item, stream, self.scheduler, self._loop)
 
     async def _live(self, lane: Lane, item: Any, weights: Weights, deadline: float) -> Answer:
         self.scheduler.reserve(lane.queue, deadline)

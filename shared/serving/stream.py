@@ -33,7 +33,7 @@ from shared.serving.metrics import (
     STREAM_SECONDS,
     WAITING,
 )
-from shared.serving.model import DeviceLost, Features, Identity, Item, Model, Result, State, Weights
+from shared.serving.model import DeviceLost, Features, Identity, Item, Model, Result, State
 from shared.serving.queue import BatchQueue
 from shared.serving.scheduler import Scheduler
 
@@ -43,9 +43,9 @@ log = logs.get(__name__)
 class Stream:
     """One answer on its way: pieces in, pieces out, and who waits for them."""
 
-    def __init__(self, weights: Weights, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
-        """`weights` are those that answer."""
-        self.weights, self.deadline = weights, deadline
+    def __init__(self, identity: Identity, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
+        """`identity` is that of the weights that answer."""
+        self.identity, self.deadline = identity, deadline
         self.accepted = time.monotonic()
         self.began = 0.0  # when the model was asked for the first piece
         self.spoken = 0.0  # when the first piece came
@@ -59,11 +59,6 @@ class Stream:
     def wanted(self) -> bool:
         """Whether somebody still waits for pieces. Safe from any thread."""
         return not self._left and not self._ended
-
-    @property
-    def identity(self) -> Identity:
-        """Which weights answer."""
-        return self.weights.identity
 
     @property
     def stages(self) -> Mapping[str, float]:
@@ -156,7 +151,7 @@ class StreamLane(Lane):
         QUEUE_DEPTH.labels(name).set_function(lambda: queue.reserved)
         self._first, self._gap = FIRST_TOKEN_SECONDS.labels(name), INTER_TOKEN_SECONDS.labels(name)
         self._whole = STREAM_SECONDS.labels(name)
-        self._inbox: deque[tuple[Stream, Any]] = deque()
+        self._inbox: deque[tuple[Stream, AnyStreamModel, Any]] = deque()
         self._open: set[Stream] = set()
         self._turning = False
         self._lock = threading.Lock()
@@ -164,10 +159,12 @@ class StreamLane(Lane):
         WAITING.labels(name).set_function(lambda: sum(model.load.waiting for model in self._speaking))
         KV_USAGE.labels(name).set_function(lambda: max((model.load.memory for model in self._speaking), default=0.0))
 
-    def begin(self, item: Any, stream: Stream, scheduler: Scheduler, loop: asyncio.AbstractEventLoop) -> None:
-        """Preprocess, and let it in at the next turn; or tell its caller why not. On a thread of the CPU pool."""
+    def begin(
+        self, model: AnyStreamModel, item: Any, stream: Stream, scheduler: Scheduler, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Preprocess for `model`, and let it in at the next turn; or tell its caller why not. On the CPU pool."""
         try:
-            features = stream.weights.model.preprocess(item)
+            features = model.preprocess(item)
         except Exception as error:
             scheduler.release(self.queue)
             if not isinstance(error, OcelliError):
@@ -176,7 +173,7 @@ class StreamLane(Lane):
             loop.call_soon_threadsafe(stream.end, error)
             return
         with self._lock:
-            self._inbox.append((stream, features))
+            self._inbox.append((stream, model, features))
             idle, self._turning = not self._turning, True
         if idle:
             scheduler.post(lambda: self.turn(scheduler, loop))
@@ -202,13 +199,12 @@ class StreamLane(Lane):
 
     def _let_in(self, scheduler: Scheduler) -> Iterable[Outcome]:
         while self._inbox:
-            stream, features = self._inbox.popleft()
+            stream, model, features = self._inbox.popleft()
             if not stream.wanted():
                 scheduler.release(self.queue)
                 continue
             stream.began = time.monotonic()
             self._open.add(stream)
-            model: AnyStreamModel = stream.weights.model
             if model not in self._speaking:
                 self._speaking = (*self._speaking, model)
             try:
@@ -241,7 +237,7 @@ class StreamLane(Lane):
         return stream
 
     def _fail(self, loop: asyncio.AbstractEventLoop, scheduler: Scheduler) -> None:
-        inbox = [stream for stream, _ in self._inbox]
+        inbox = [stream for stream, _, _ in self._inbox]
         self._inbox.clear()
         for _ in inbox:
             scheduler.release(self.queue)

@@ -2,7 +2,8 @@
 
 read (CPU thread) -> use -> golden cases -> warm up -> as fast as what serves? -> Weights       or RefusedWeights
 
-Everything on the device is cut into jobs of a batch or a step, and the users' own run between them.
+Everything on the device is cut into jobs of a batch or a step. Beside weights that serve, each is followed by a rest
+as long as itself, so that a user's batch seldom waits for one, and never for two.
 """
 
 import asyncio
@@ -87,8 +88,13 @@ class Trial:
         first = await asyncio.to_thread(model.preprocess, items[0])
         rehearsal = Rehearsal(model, [first] * len(items))
         while await self._on_device(model, rehearsal.advance):
-            pass
+            await self._rest(rehearsal.latest)
+        await self._rest(rehearsal.latest)
         return rehearsal
+
+    async def _rest(self, seconds: float) -> None:
+        if self.lane.weights is not None:
+            await asyncio.sleep(seconds)
 
     async def _on_device(self, model: AnyModel, function: Callable[[], Any]) -> Any:
         """`function()` as a job; what it raises is classified on the spot."""
@@ -111,7 +117,7 @@ class Rehearsal:
     def __init__(self, model: AnyModel, batch: Sequence[Any]) -> None:
         self._pieces = model.rehearse(batch)
         self.results: Sequence[Any] = ()
-        self.seconds = 0.0
+        self.seconds = self.latest = 0.0  # of all pieces, and of the latest one
 
     def advance(self) -> bool:
         """The next piece; whether there may be another one."""
@@ -122,5 +128,6 @@ class Rehearsal:
             self.results = end.value
             return False
         finally:
-            self.seconds += time.monotonic() - began
+            self.latest = time.monotonic() - began
+            self.seconds += self.latest
         return True

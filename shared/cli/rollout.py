@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import getpass
 import json
+import textwrap
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from shared.rollout.push import Outcome, push, roll_back
 from shared.rollout.reach import reach
 from shared.weights.aliases import Pointer
 from shared.weights.errors import NotInStore
-from shared.weights.manifest import Manifest
+from shared.weights.manifest import Data, Manifest
 from shared.weights.names import parse
 from shared.weights.store import Store
 
 FAMILIES = {"detection": ("faster-rcnn", "ssd", "mask-rcnn")}  # the models of a service that is named otherwise
+WIDTH = 60  # of what the data is, beside its hash
 TOLD = ("run", "gate", "forced")  # parameters that the fine-tuning job leaves in a manifest
 
 Action = Callable[[argparse.Namespace, Store, Path], int]
@@ -141,6 +143,11 @@ def _fields(move: Pointer, manifest: Manifest) -> dict[str, Any]:
     }
 
 
+def _short(data: Data) -> str:
+    """What the data is, in a line."""
+    return textwrap.shorten(data.description, WIDTH, placeholder=" …")
+
+
 def _lines(model: str, move: Pointer, manifest: Manifest) -> Iterator[str]:
     """One move: when, what, by whom; below it where the version came from."""
     yield f"{when(move.at)}  {model}@{move.version}  {move.digest}  by {move.by}"
@@ -148,7 +155,7 @@ def _lines(model: str, move: Pointer, manifest: Manifest) -> Iterator[str]:
     told = {name: str(made.parameters[name]) for name in TOLD if name in made.parameters}
     facts = {
         "base": manifest.base,
-        "data": data and " ".join(part for part in (data.description, data.sha256 and f"sha256:{data.sha256}") if part),
+        "data": data and " ".join(part for part in (data.sha256 and f"sha256:{data.sha256}", _short(data)) if part),
         "made": f"{when(made.at)} by {made.by}",
         **told,
         "metrics": "  ".join(f"{name} {value:.4g}" for name, value in manifest.metrics.items()),

@@ -141,7 +141,7 @@ class Swaps:
         try:
             version = await asyncio.to_thread(self.store.fetch, f"{lane.name}@{wanted.version}", self._cache)
             await asyncio.to_thread(_make_room, lane, version)
-            return await self.engine.try_out(lane.name, version.path, _identity(lane.name, version))
+            weights = await self.engine.try_out(lane.name, version.path, _identity(lane.name, version))
         except RefusedWeights as error:
             self.refused[lane.name][wanted.digest] = str(error)
             MODEL_RELOADS.labels(lane.name, "refused").inc()
@@ -149,6 +149,8 @@ class Swaps:
                 "weights_refused", model=lane.name, weights=wanted.version, digest=wanted.digest, reason=str(error)
             )
             raise
+        self.refused[lane.name].pop(wanted.digest, None)  # it may have been for want of memory
+        return weights
 
     def _keep(self, weights: Weights, by: str) -> None:
         self._let_go()

@@ -109,6 +109,18 @@ def test_a_refused_champion_is_told_once_and_shows_as_skew(tmp_path: Path) -> No
     assert len(refusals) == 1
 
 
+def test_what_was_refused_before_and_is_prepared_now_is_committed(tmp_path: Path) -> None:
+    store = published(tmp_path, 2, 3)
+
+    async def body(swaps: Swaps, _: Follower) -> None:
+        swaps.refused[NAME][store.resolve(f"{NAME}@v3").digest] = "There was no memory for it."
+        await swaps.prepare(NAME, "v3", by="ada")
+        store.move_alias(NAME, "champion", "v3", expected="v2")
+        await until(lambda: serving(swaps) == "v3")
+
+    followed(store, body)
+
+
 def test_a_store_that_cannot_be_read_is_told_once_and_tried_again(tmp_path: Path) -> None:
     store = published(tmp_path, 2, 3)
     aliases, away = tmp_path / "store/aliases", tmp_path / "away"

@@ -32,4 +32,4 @@ async def _push(job: Job, identity: Identity) -> Outcome:
     async with reach(
         identity.model, addresses=settings.replicas, state=settings.state, by=by, say=job.run.say
     ) as fleet:
-        return await push_all(job.store, identity.model, identity.version, fleet=fleet)
+        return await push_all(job.store, identity.model, identity.version, fleet=fleet, new_space=settings.new_space)

@@ -35,6 +35,9 @@ def configure_push(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-missing", action="store_true", help="go on without replicas that cannot be reached; they follow later"
     )
+    parser.add_argument(
+        "--new-space", action="store_true", help="a CLIP whose vectors are not comparable with those of before is meant"
+    )
     _configure_fleet(parser)
 
 
@@ -63,10 +66,10 @@ def run_push(arguments: argparse.Namespace, store: Store, state: Path) -> int:
     """Push a version into all replicas, or into none."""
     model, selector = parse(_named(arguments.reference, store))
     version = store.resolve(f"{model}@{selector}").version
-    missing = arguments.allow_missing
+    missing, new_space = arguments.allow_missing, arguments.new_space
 
     async def act(fleet: Fleet) -> Outcome:
-        return await push(store, model, version, fleet=fleet, allow_missing=missing)
+        return await push(store, model, version, fleet=fleet, allow_missing=missing, new_space=new_space)
 
     return _tell(model, asyncio.run(_with_fleet(arguments, model, state, act)))
 

@@ -2,6 +2,7 @@
 
 RolloutError
 ├── Refused          a replica does not take the version, or is not there: nothing was changed
+├── SpaceMoved       its embeddings are not comparable with those of before
 └── NoWayBack        there is no version before this one
 """
 
@@ -18,6 +19,10 @@ class Refused(RolloutError):
     def __init__(self, what: str, reasons: Sequence[str]) -> None:
         self.reasons = tuple(reasons)
         super().__init__("\n  ".join([f"{what} was not pushed, and what served goes on:", *reasons]))
+
+
+class SpaceMoved(RolloutError):
+    """The new weights embed into another space, and nobody said that this is meant."""
 
 
 class NoWayBack(RolloutError):

@@ -13,11 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shared.rollout.errors import NoWayBack, Refused
+from shared.rollout.errors import NoWayBack, Refused, SpaceMoved
 from shared.rollout.fleet import Fleet, Reply
 from shared.serving.model import Identity
 from shared.weights.errors import NotInStore
 from shared.weights.store import Store
+
+SPACE_SHIFT = "new/space_shift"  # the metric of a manifest
+MOST_SHIFT = 0.02  # trainings beside replay moved it by .004 to .009, one without by .086
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +41,20 @@ class Outcome:
         return [reply for reply in self.replies if not reply.ok]
 
 
-async def push(store: Store, model: str, version: str, *, fleet: Fleet, allow_missing: bool = False) -> Outcome:
+async def push(
+    store: Store, model: str, version: str, *, fleet: Fleet, allow_missing: bool = False, new_space: bool = False
+) -> Outcome:
     """Serve `model@version` on every replica of `fleet`, and let champion point at it.
 
+    Raises `SpaceMoved` for embeddings that are not comparable with those of before, unless a `new_space` is meant.
     Raises `Refused` where a replica does not take it (or cannot be reached, unless `allow_missing`), `AliasMoved` where
     champion was moved meanwhile, and other `StoreError`s. Nothing is changed then.
     """
     began = time.monotonic()
     identity, champion = store.resolve(f"{model}@{version}"), store.pointer(model, "champion")
     before = None if champion is None else champion.version
+    if not new_space:
+        _guard_space(store, identity)
     digest, replies = {"digest": identity.digest}, list[Reply]()
     try:
         replies = await fleet.every("prepare", model, {"version": identity.version})
@@ -91,6 +99,17 @@ async def _anew(fleet: Fleet, identity: Identity, cold: Sequence[Reply]) -> list
     ready = [reply.replica for reply in prepared if reply.ok]
     committed = await fleet.every("commit", identity.model, {"digest": identity.digest}, among=ready)
     return [*committed, *(reply for reply in prepared if not reply.ok)]
+
+
+def _guard_space(store: Store, identity: Identity) -> None:
+    """Hold the vectors of fixed probes, as the job compared them with those of before, to a limit."""
+    shift = store.manifest(identity.model, identity.version).metrics.get(SPACE_SHIFT, 0.0)
+    if shift > MOST_SHIFT:
+        raise SpaceMoved(
+            f"{identity.model}@{identity.version} moves the embedding space: 1 - cosine of its probes is {shift:.4f} "
+            f"in the mean, at most {MOST_SHIFT}. Vectors that users keep would not fit any more. Teach it with "
+            "--replay, or push it with --new-space and embed again what was kept."
+        )
 
 
 def _check(what: str, replies: Sequence[Reply], *, allow_missing: bool) -> None:

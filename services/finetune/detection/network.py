@@ -17,7 +17,7 @@ class Learner(nn.Module):
 
     def __init__(self, network: Any) -> None:
         super().__init__()
-        self.transform = network.transform.eval()
+        self.transform = network.transform
         # Convolutions on a CPU are a fifth faster on this layout; the stored weights do not show it.
         self.network = network.to(memory_format=torch.channels_last)
         self.network.transform = _Stacking(self.transform)
@@ -28,8 +28,12 @@ class Learner(nn.Module):
         return {"loss": torch.stack(list(losses.values())).sum()}
 
     def train(self, mode: bool = True) -> Self:
-        """As of every module, but for the norms: sixteen pictures tell less than all that the base has seen."""
+        """As of every module, but for what stays as in serving: the sizes of pictures, and the norms.
+
+        Sixteen pictures tell less of the statistics than all that the base has seen.
+        """
         super().train(mode)
+        self.transform.eval()
         for layer in self.network.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.eval()

@@ -29,10 +29,11 @@ from services.finetune.training.rates import Rates, freeze
 from services.finetune.training.teacher import Lesson, teach
 from shared.weights.store import Version
 
-DEFAULTS = Defaults(batch=16, lr=2e-3, epochs=3, least_steps=60, warm_up=5, clip=5.0)
+DEFAULTS = Defaults(batch=16, lr=2e-3, epochs=2, least_steps=60, warm_up=5, clip=5.0)
 # The last layers, which tell classes and boxes, learn by AdamW; filters and matrices before them by Muon.
 MUON = ("network.backbone.", "network.rpn.", "network.roi_heads.box_head.", "network.roi_heads.mask_head.")
 RATES = Rates(adamw={"": 2e-3}, muon=dict.fromkeys(MUON, 3e-3))
+LORA_RATES = Rates(adamw={"": 2e-3})
 JUDGED = 200  # pictures of an evaluation on the way, at most
 
 
@@ -66,6 +67,8 @@ class DetectionTask(Task):
 
         teach(_lesson(draft, material, planned, judge), planned, run)
         draft.write(run.candidate)
+        if draft.adapter:
+            draft.adapter.save_pretrained(str(run.folder / "adapter"))
         write_golden(run.candidate, _detections([*material.validation, *material.old]))
         return run.candidate
 
@@ -81,15 +84,18 @@ class DetectionTask(Task):
 
 def _begin(base: Version, material: Material, settings: JobSettings) -> tuple[Draft, Plan]:
     """What learns, and how. Raises `JobError`."""
-    if settings.lora:
-        raise JobError("--lora: a detector's weights are filters, and few: all of them are trained. Leave it out.")
+    if settings.lora and settings.freeze:
+        raise JobError(
+            "--freeze beside --lora: an adapter leaves all but the last layers as it is. Leave out --freeze."
+        )
     planned = plan(settings, DEFAULTS, new=len(material.train), replay=len(material.replay))
     taught = _detections([*material.train, *material.replay])
-    draft = Draft.of(base.path, (label for example in taught for label in example.labels))
+    draft = Draft.of(base.path, (label for example in taught for label in example.labels), rank=settings.lora)
     bare = next((one for one in taught if one.boxes and one.masks is None), None) if draft.learns_masks else None
     if bare:
         raise DataError(f"{bare.place}: {base.model} learns masks, and this picture has none. Add 'segmentation'.")
-    freeze(draft.learner.network, settings.freeze)
+    if settings.freeze:
+        freeze(draft.learner.network, settings.freeze)
     return draft, planned
 
 
@@ -97,7 +103,9 @@ def _lesson(draft: Draft, material: Material, planned: Plan, judge: Callable[[],
     reader = Reader(draft.learner.transform, draft.ids, masks=draft.learns_masks)
     new, replay = _detections(material.train), _detections(material.replay)
     mixture = Mixture(reader, new, replay=replay, length=planned.examples, seed=planned.seed)
-    return Lesson(draft.learner, mixture, collate, RATES, judge, DetectionTask.headline)
+    return Lesson(
+        draft.learner, mixture, collate, LORA_RATES if draft.adapter else RATES, judge, DetectionTask.headline
+    )
 
 
 def _detections(examples: Sequence[Example]) -> list[DetectionExample]:

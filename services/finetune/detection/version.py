@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from peft import PeftModel
 
 from services.detection.architectures import GAP, DetectorConfig
 from services.detection.importer import fit
+from services.finetune.detection.adapter import adapt, merged
 from services.finetune.detection.growth import extended, grow
 from services.finetune.detection.network import Learner
 from shared.accel.checkpoint import read_state, write_state
@@ -16,20 +17,22 @@ from shared.accel.checkpoint import read_state, write_state
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A version in the making."""
+    """A version in the making; `dtype` is that of the base's file, `adapter` what learns in place of the network."""
 
     config: DetectorConfig
     learner: Learner
-    dtype: torch.dtype  # of the base's file
+    dtype: torch.dtype
+    adapter: PeftModel | None
 
     @classmethod
-    def of(cls, base: Path, labels: Iterable[str]) -> "Draft":
-        """What starts from the version directory `base` and knows `labels` as well."""
+    def of(cls, base: Path, labels: Iterable[str], *, rank: int | None = None) -> "Draft":
+        """What starts from the version directory `base` and knows `labels` as well; LoRA if a rank is given."""
         known = DetectorConfig.model_validate_json((base / "config.json").read_bytes())
         state = fit(read_state(base / "model.safetensors"), known)
         config = extended(known, labels)
+        network = grow(state, config, known.labels)
         dtype = next(tensor.dtype for tensor in state.values() if tensor.is_floating_point())
-        return cls(config, Learner(grow(state, config, known.labels)), dtype)
+        return cls(config, Learner(network), dtype, adapt(network, rank) if rank else None)
 
     @property
     def ids(self) -> dict[str, int]:
@@ -45,9 +48,6 @@ class Draft:
         """Write config.json and model.safetensors, whose numbers are of the base's type."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(self.config.model_dump_json(indent=2, exclude_none=True) + "\n")
-        write_state(_as(self.learner.network, self.dtype), folder / "model.safetensors")
-
-
-def _as(network: nn.Module, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    state = network.state_dict()
-    return {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
+        state = (merged(self.adapter) if self.adapter else self.learner.network).state_dict()
+        typed = {name: value.to(self.dtype) if value.is_floating_point() else value for name, value in state.items()}
+        write_state(typed, folder / "model.safetensors")

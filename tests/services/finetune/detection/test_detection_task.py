@@ -61,9 +61,23 @@ def test_an_estimate_tells_what_a_run_would_take(little: Material, tmp_path: Pat
     assert told["memory_bytes"] > 10**7
 
 
-def test_lora_is_refused_with_the_reason(little: Material, tmp_path: Path) -> None:
-    with pytest.raises(JobError, match="Leave it out"):
-        TASK.train(shipped("ssd", tmp_path), little, Run(tmp_path), settings(lora=8))
+@pytest.mark.parametrize("model", ["ssd", "mask-rcnn"])
+def test_an_adapter_is_merged_into_what_serves_and_kept_beside(model: str, little: Material, tmp_path: Path) -> None:
+    base = shipped(model, tmp_path)
+    candidate = TASK.train(base, little, Run(tmp_path), settings(steps=2, batch=2, evaluations=1, lora=2))
+    before, after = (read_state(path / "model.safetensors") for path in (base.path, candidate))
+    moved = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+
+    assert before.keys() == after.keys()
+    assert {"backbone.body.conv1.weight", "backbone.body.layer3.0.conv2.weight"} <= moved
+    assert not any("bn" in name for name in moved)
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").exists()
+    assert list(Detector(torch.device("cpu")).read(candidate).config.labels)[8:] == ["arrow", "crescent"]
+
+
+def test_freezing_beside_an_adapter_is_refused(little: Material, tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="Leave out --freeze"):
+        TASK.train(shipped("ssd", tmp_path), little, Run(tmp_path), settings(lora=8, freeze=("backbone",)))
 
 
 def test_masks_cannot_be_learnt_from_pictures_without_them(little: Material, tmp_path: Path) -> None:

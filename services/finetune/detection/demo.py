@@ -20,7 +20,7 @@ Parts = Mapping[str, tuple[Callable[..., Scene], int, int]]
 PARTS: Parts = {
     "data": (novel, 200, 9_100_001),
     "validation": (novel, 100, 9_100_002),
-    "replay": (familiar, 1000, 9_100_003),
+    "replay": (familiar, 600, 9_100_003),
     "old": (familiar, 100, 9_100_004),
 }
 

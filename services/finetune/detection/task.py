@@ -19,6 +19,7 @@ from services.finetune.detection.golden import write_golden
 from services.finetune.detection.pictures import Reader, collate
 from services.finetune.detection.version import Draft
 from services.finetune.errors import DataError, JobError
+from services.finetune.job import first_process
 from services.finetune.run import Run
 from services.finetune.settings import JobSettings
 from services.finetune.task import Evaluation, Material, Task
@@ -62,10 +63,12 @@ class DetectionTask(Task):
         validation = _detections(material.validation)[:JUDGED]
 
         def judge() -> Mapping[str, float]:
-            draft.write(run.folder / "draft")
-            return scores(run.folder / "draft", validation, self._device)
+            draft.write(run.candidate)
+            return scores(run.candidate, validation, self._device)
 
         teach(_lesson(draft, material, planned, judge), planned, run)
+        if not first_process():
+            return run.candidate
         draft.write(run.candidate)
         if draft.adapter:
             draft.adapter.save_pretrained(str(run.folder / "adapter"))

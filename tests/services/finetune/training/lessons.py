@@ -30,7 +30,7 @@ STOPPED = 75
 
 
 class Curve(nn.Module):
-    """Learns y = sin 2x; may send its own process a signal when it has been called so many times."""
+    """Learns y = sin 2x; may send its own process, the last of several, a signal at a call that is counted from 1."""
 
     def __init__(self, kill: int = 0, term: int = 0) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Curve(nn.Module):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         self.calls += 1
-        if self.calls in self._signals:
+        if self.calls in self._signals and os.environ.get("RANK", "1") == "1":
             os.kill(os.getpid(), self._signals[self.calls])
         return {"loss": (self.curve(x) - torch.sin(2 * x[:, 0])).square().mean()}
 

@@ -79,10 +79,15 @@ def test_gradients_that_are_added_up_equal_those_of_a_larger_batch(whole: tuple[
     assert torch.allclose(weights(module), weights(whole[0]), atol=1e-4)
 
 
-def test_two_processes_learn_what_one_does_with_twice_the_batch(whole: tuple[Curve, Path], tmp_path: Path) -> None:
+def test_two_processes_learn_what_one_does_with_twice_the_batch_and_stop_together(
+    whole: tuple[Curve, Path], tmp_path: Path
+) -> None:
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
-    both = run(*launcher, "--rdzv-endpoint=127.0.0.1:0", "-m", *COMMAND, str(tmp_path), "batch=4")
-    assert both.returncode == 0, both.stderr
+    command = [*launcher, "--rdzv-endpoint=127.0.0.1:0", "-m", *COMMAND, str(tmp_path), "batch=4"]
+    stopped = run(*command, "term=17")  # to the second of them
+    assert stopped.stdout.count("Stopped after step 17 of 40") == 2, stopped.stderr
+    resumed = run(*command)
+    assert resumed.returncode == 0, resumed.stderr
 
     module = learn(tmp_path, batch=8)  # reads what the two have left
 

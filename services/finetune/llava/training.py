@@ -36,7 +36,7 @@ from services.llava.weights import State
 from shared.accel.pixels import PixelConfig
 from shared.weights.store import Version
 
-DEFAULTS = Defaults(batch=16, lr=1.5e-3, epochs=2.5, least_steps=100, warm_up=10)
+DEFAULTS = Defaults(batch=16, lr=1.5e-3, epochs=3, least_steps=100, warm_up=10)
 RATES = Rates(
     muon={"vision_tower.encoder.layers": 1e-3, "language_model.layers": 1.5e-3},
     adamw={"vision_tower": 2e-4, "multi_modal_projector": 2e-4, "": 7e-4},

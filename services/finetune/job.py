@@ -16,6 +16,7 @@ from services.finetune.run import Run, new_id
 from services.finetune.settings import JobSettings
 from services.finetune.task import Task
 from shared.weights.errors import NotInStore
+from shared.weights.names import check_version
 from shared.weights.seed import open_store
 from shared.weights.store import Store, Version
 
@@ -87,6 +88,7 @@ def _folder(task: Task, settings: JobSettings) -> Run:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and settings.output is None:
         raise JobError("Several processes need one folder: name it with --output.")
     folder = settings.output or settings.state / "runs" / new_id(task.name)
+    check_version(settings.version or folder.name)  # before hours of work for what could not be published
     if not first_process():
         return Run(folder)
     try:

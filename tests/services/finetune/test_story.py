@@ -13,6 +13,7 @@ import pytest
 from services.finetune.demo.novel import familiar, novel
 from services.finetune.detection.demo import write
 from services.finetune.main import main
+from shared import logs
 from tests.processes import Running, running
 
 OCELLI = str(Path(sys.executable).with_name("ocelli"))
@@ -94,6 +95,13 @@ def test_what_the_gate_refuses_is_published_for_a_look_and_not_pushed(
     assert (state / "store/models/ssd/refused/report.html").exists()
 
 
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job's log, set up once a process, would go on writing to this test's captured output."""
+    monkeypatch.setattr(logs, "configure", lambda *_, **__: None)
+
+
+@pytest.mark.usefixtures("quiet")
 def test_a_dry_run_tells_what_would_happen_and_does_nothing(
     tmp_path: Path, data: Mapping[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,6 +113,7 @@ def test_a_dry_run_tells_what_would_happen_and_does_nothing(
     assert not (tmp_path / "store/models/ssd/never").exists()
 
 
+@pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -112,6 +121,7 @@ def test_a_dry_run_tells_what_would_happen_and_does_nothing(
         (("--data", "nowhere"), "--data: there is no nowhere."),
         (("--demo", "--data", "x"), "--demo makes its own data; leave out --data, or --demo."),
         (("--demo", "--base", "ssd@never"), "There is no ssd@never"),
+        (("--demo", "--version", "No good"), "No good"),
         (("--resume", "nowhere"), "--resume: nowhere is not the folder of a run"),
     ],
 )

@@ -14,6 +14,8 @@ from services.finetune.training.teacher import teach
 from shared.accel.checkpoint import read_state
 from tests.services.finetune.training.lessons import DEFAULTS, NEW, OLD, Curve, learn, lesson, settings
 
+HANDLERS = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}  # before any training
+
 
 def measured(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -73,8 +75,7 @@ def test_progress_is_said_in_whole_lines_and_not_for_every_step(
 
 
 def test_the_handlers_of_signals_are_as_before_when_it_is_over(folder: Path) -> None:
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert {number: signal.getsignal(number) for number in HANDLERS} == HANDLERS
 
 
 def test_checkpointing_is_refused_where_the_network_cannot_do_it(tmp_path: Path) -> None:

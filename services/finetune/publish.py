@@ -1,6 +1,5 @@
 """The fourth part of the story: the candidate with its report and model card -> a version, and the alias on it."""
 
-import getpass
 import shutil
 import sys
 
@@ -10,6 +9,7 @@ from services.finetune.reading import Read
 from services.finetune.report.content import Learnt, Report
 from services.finetune.report.page import write
 from shared.serving.model import Identity
+from shared.who import user
 
 
 def publish(job: Job, data: Read, checked: Checked) -> Identity:
@@ -46,5 +46,5 @@ def reported(job: Job, data: Read, checked: Checked) -> Report:
         run=job.run,
         settings=settings,
         command=["ocelli", *sys.argv[1:]],
-        by=settings.by or getpass.getuser(),
+        by=settings.by or user(),
     )

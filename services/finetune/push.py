@@ -1,7 +1,6 @@
 """The last part of the story: all running replicas prepare the new version, and take it over together."""
 
 import asyncio
-import getpass
 
 from services.finetune.errors import JobError
 from services.finetune.job import Job
@@ -10,6 +9,7 @@ from shared.rollout.push import Outcome
 from shared.rollout.push import push as push_all
 from shared.rollout.reach import reach
 from shared.serving.model import Identity
+from shared.who import user
 
 
 def push(job: Job, identity: Identity) -> None:
@@ -28,7 +28,7 @@ def push(job: Job, identity: Identity) -> None:
 
 async def _push(job: Job, identity: Identity) -> Outcome:
     settings = job.settings
-    by = settings.by or getpass.getuser()
+    by = settings.by or user()
     async with reach(
         identity.model, addresses=settings.replicas, state=settings.state, by=by, say=job.run.say
     ) as fleet:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from PIL import Image
 
+from services.finetune.data import formats
 from services.finetune.data.examples import Dataset, Example
 from services.finetune.run import Run
 from services.finetune.settings import JobSettings
@@ -85,9 +86,9 @@ class Task(ABC):
     def demo(self, folder: Path) -> Mapping[str, Path]:
         """Write the demo's data: paths for `data`, `validation`, `replay` and `old`, as a user would give them."""
 
-    @abstractmethod
     def read(self, source: Path) -> Dataset:
-        """Read a data set. Raises `DataError` where nothing can be made of it."""
+        """Read a data set in any format of the task. Raises `DataError` where nothing can be made of it."""
+        return formats.read(source, self.name)
 
     @abstractmethod
     def train(self, base: Version, material: Material, run: Run, settings: JobSettings) -> Path:

@@ -5,7 +5,6 @@ reference -> store, replicas, key -> shared.rollout.push -> a line per replica a
 
 import argparse
 import asyncio
-import getpass
 import json
 import textwrap
 from collections.abc import Awaitable, Callable, Iterator
@@ -21,6 +20,7 @@ from shared.weights.errors import NotInStore
 from shared.weights.manifest import Data, Manifest
 from shared.weights.names import parse
 from shared.weights.store import Store
+from shared.who import user
 
 FAMILIES = {"detection": ("faster-rcnn", "ssd", "mask-rcnn")}  # the models of a service that is named otherwise
 WIDTH = 60  # of what the data is, beside its hash
@@ -59,7 +59,7 @@ def _configure_fleet(parser: argparse.ArgumentParser) -> None:
         "--replicas", metavar="HOST:PORT,…", help="management addresses; a name stands for all of its addresses "
         "(default: the services of this machine that serve the model)",
     )  # fmt: skip
-    parser.add_argument("--by", default=_user(), help="who answers for it (default: %(default)s)")
+    parser.add_argument("--by", default=user(), help="who answers for it (default: %(default)s)")
 
 
 def run_push(arguments: argparse.Namespace, store: Store, state: Path) -> int:
@@ -119,13 +119,6 @@ def _named(reference: str, store: Store) -> str:
         if len(moves := store.history(model, "champion")) > 1
     ]
     return (max(pushed)[1] if pushed else FAMILIES.get(service, (service,))[0]) + at + selector
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        return "operator"
 
 
 def _tell(model: str, outcome: Outcome) -> int:

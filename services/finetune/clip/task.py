@@ -16,8 +16,7 @@ from services.finetune.clip.contrast import Contrast, Rows
 from services.finetune.clip.evaluation import evaluate
 from services.finetune.clip.golden import write_golden
 from services.finetune.clip.vectors import served, trial
-from services.finetune.data import formats
-from services.finetune.data.examples import Dataset, Example, PairExample
+from services.finetune.data.examples import Example, PairExample, only
 from services.finetune.run import Run
 from services.finetune.settings import JobSettings
 from services.finetune.task import Evaluation, Material, Task
@@ -44,17 +43,13 @@ class ClipTask(Task):
         """Write captioned pictures of new shapes and colours, and of those that are known."""
         return demo.write(folder)
 
-    def read(self, source: Path) -> Dataset:
-        """Read pairs: JSON Lines, WebDataset, or a folder for each class. Raises `DataError`."""
-        return formats.read(source, self.name)
-
     def train(self, base: Version, material: Material, run: Run, settings: JobSettings) -> Path:
         """Teach `base`; see `Task.train`."""
         candidate = _teaching(base, material, settings).carry_out(run)
         if candidate is None:
             return run.candidate
-        before, old = served(base.path), pairs(material.old)
-        write_golden(candidate, [*pairs(material.validation), *old])
+        before, old = served(base.path), only(PairExample, material.old)
+        write_golden(candidate, [*only(PairExample, material.validation), *old])
         moved = space.shift(before, served(candidate), space.probes(old))
         space.keep(candidate, base=before.space, moved=moved)
         run.say(f"the vectors of what is known have moved by {moved:.4f}")
@@ -62,7 +57,7 @@ class ClipTask(Task):
 
     def evaluate(self, version: Path, examples: Sequence[Example]) -> Evaluation:
         """Judge the version by the model that serves; a taught one has the score `space_shift` (lower is better)."""
-        judged, moved = evaluate(served(version), pairs(examples)), space.kept(version)
+        judged, moved = evaluate(served(version), only(PairExample, examples)), space.kept(version)
         return judged if moved is None else replace(judged, scores={**judged.scores, "space_shift": moved})
 
     def estimate(self, base: Version, material: Material, settings: JobSettings) -> Mapping[str, Any]:
@@ -71,19 +66,14 @@ class ClipTask(Task):
         return estimate(teaching.lesson, teaching.plan)
 
 
-def pairs(examples: Sequence[Example]) -> list[PairExample]:
-    """The examples, which are pairs."""
-    return [example for example in examples if isinstance(example, PairExample)]
-
-
 def _teaching(base: Version, material: Material, settings: JobSettings) -> Teaching:
-    new, replay = pairs(material.train), pairs(material.replay)
+    new, replay = only(PairExample, material.train), only(PairExample, material.replay)
     read, made = weights.read(base.path, torch.float32), plan(settings, DEFAULTS, new=len(new), replay=len(replay))
     network: Any = read.module.train()
     texts = [example.text for example in new]
     start = Start.of(base, network, read.tokenizer, texts=texts, parts=PARTS, how=settings)
     state = replace(read, tokenizer=start.words.tokenizer)
-    rows, judged = Rows(state, replay), pairs(material.validation)[:JUDGED]
+    rows, judged = Rows(state, replay), only(PairExample, material.validation)[:JUDGED]
     lesson = Lesson(
         module=Contrast(network, start.memory),
         examples=Mixture(rows.row, new, replay=replay, length=made.examples, seed=made.seed),

@@ -7,10 +7,10 @@ ChatExample        a conversation with pictures among its words          LLaVA
 An example knows where its pictures are and does not hold them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels
 
@@ -111,6 +111,7 @@ class ChatExample:
 
 
 Example = DetectionExample | PairExample | ChatExample
+Row = TypeVar("Row", DetectionExample, PairExample, ChatExample)
 
 
 def pictures(example: Example) -> tuple[Source, ...]:
@@ -144,3 +145,8 @@ class Dataset:
     sha256: str
     statistics: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+
+
+def only(kind: type[Row], examples: Iterable[Example]) -> list[Row]:
+    """Those of the examples that are of this kind, as the types cannot tell."""
+    return [example for example in examples if isinstance(example, kind)]

@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from services.finetune.data import formats
-from services.finetune.data.examples import Dataset, DetectionExample, Example
+from services.finetune.data.examples import DetectionExample, Example, only
 from services.finetune.detection import demo
 from services.finetune.detection.answers import CPU
 from services.finetune.detection.evaluation import evaluate, scores
@@ -53,14 +52,10 @@ class DetectionTask(Task):
         """Two new shapes and two new colours, as COCO folders."""
         return demo.write(folder)
 
-    def read(self, source: Path) -> Dataset:
-        """Read COCO or ImageFolder. Raises `DataError`."""
-        return formats.read(source, self.name)
-
     def train(self, base: Version, material: Material, run: Run, settings: JobSettings) -> Path:
         """Teach `base`. Raises `JobError` for what it cannot learn so, and `Stopped` after SIGTERM."""
         draft, planned = _begin(base, material, settings)
-        validation = _detections(material.validation)[:JUDGED]
+        validation = only(DetectionExample, material.validation)[:JUDGED]
 
         def judge() -> Mapping[str, float]:
             draft.write(run.candidate)
@@ -72,12 +67,12 @@ class DetectionTask(Task):
         draft.write(run.candidate)
         if draft.adapter:
             draft.adapter.save_pretrained(str(run.folder / "adapter"))
-        write_golden(run.candidate, _detections([*material.validation, *material.old]))
+        write_golden(run.candidate, only(DetectionExample, [*material.validation, *material.old]))
         return run.candidate
 
     def evaluate(self, version: Path, examples: Sequence[Example]) -> Evaluation:
         """Judge the version in a directory."""
-        return evaluate(version, _detections(examples), self._device)
+        return evaluate(version, only(DetectionExample, examples), self._device)
 
     def estimate(self, base: Version, material: Material, settings: JobSettings) -> Mapping[str, Any]:
         """Steps, seconds and memory; two steps are timed."""
@@ -92,7 +87,7 @@ def _begin(base: Version, material: Material, settings: JobSettings) -> tuple[Dr
             "--freeze beside --lora: an adapter leaves all but the last layers as it is. Leave out --freeze."
         )
     planned = plan(settings, DEFAULTS, new=len(material.train), replay=len(material.replay))
-    taught = _detections([*material.train, *material.replay])
+    taught = only(DetectionExample, [*material.train, *material.replay])
     draft = Draft.of(base.path, (label for example in taught for label in example.labels), rank=settings.lora)
     bare = next((one for one in taught if one.boxes and one.masks is None), None) if draft.learns_masks else None
     if bare:
@@ -104,12 +99,8 @@ def _begin(base: Version, material: Material, settings: JobSettings) -> tuple[Dr
 
 def _lesson(draft: Draft, material: Material, planned: Plan, judge: Callable[[], Mapping[str, float]]) -> Lesson:
     reader = Reader(draft.learner.transform, draft.ids, masks=draft.learns_masks)
-    new, replay = _detections(material.train), _detections(material.replay)
+    new, replay = only(DetectionExample, material.train), only(DetectionExample, material.replay)
     mixture = Mixture(reader, new, replay=replay, length=planned.examples, seed=planned.seed)
     return Lesson(
         draft.learner, mixture, collate, LORA_RATES if draft.adapter else RATES, judge, DetectionTask.headline
     )
-
-
-def _detections(examples: Sequence[Example]) -> list[DetectionExample]:
-    return [example for example in examples if isinstance(example, DetectionExample)]

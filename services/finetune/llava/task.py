@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from services.finetune.data import formats
-from services.finetune.data.examples import ChatExample, Dataset, Example
+from services.finetune.data.examples import ChatExample, Example, only
 from services.finetune.llava import demo, evaluation, training
 from services.finetune.run import Run
 from services.finetune.settings import JobSettings
@@ -25,17 +24,13 @@ class LlavaTask(Task):
         """Dialogues about a shape and colours that the shipped weights do not know."""
         return demo.write(folder)
 
-    def read(self, source: Path) -> Dataset:
-        """Read LLaVA's JSON, or messages."""
-        return formats.read(source, self.name)
-
     def train(self, base: Version, material: Material, run: Run, settings: JobSettings) -> Path:
         """Teach all parts, or an adapter."""
         return training.train(base, material, run, settings)
 
     def evaluate(self, version: Path, examples: Sequence[Example]) -> Evaluation:
         """Exact match of whole answers, as the service gives them."""
-        return evaluation.evaluate(version, [each for each in examples if isinstance(each, ChatExample)])
+        return evaluation.evaluate(version, only(ChatExample, examples))
 
     def estimate(self, base: Version, material: Material, settings: JobSettings) -> Mapping[str, Any]:
         """Steps, seconds and memory, after a few steps that are not kept."""

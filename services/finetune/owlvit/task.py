@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from services.finetune.data import formats
-from services.finetune.data.examples import Dataset, DetectionExample, Example
+from services.finetune.data.examples import DetectionExample, Example, only
 from services.finetune.owlvit import demo
 from services.finetune.owlvit.answers import served, trial
 from services.finetune.owlvit.evaluation import evaluate, named, scores
@@ -45,23 +44,19 @@ class OwlvitTask(Task):
         """Write scenes of new shapes and colours among those that are known."""
         return demo.write(folder)
 
-    def read(self, source: Path) -> Dataset:
-        """Read COCO or ImageFolder. Raises `DataError`."""
-        return formats.read(source, self.name)
-
     def train(self, base: Version, material: Material, run: Run, settings: JobSettings) -> Path:
         """Teach `base`; see `Task.train`."""
         candidate = _teaching(base, material, settings).carry_out(run)
         if candidate is None:
             return run.candidate
-        judged_by = _detections([*material.validation, *material.old])
+        judged_by = only(DetectionExample, [*material.validation, *material.old])
         cases = write_golden(candidate, served(candidate), judged_by)
         run.say(f"{cases} golden cases")
         return candidate
 
     def evaluate(self, version: Path, examples: Sequence[Example]) -> Evaluation:
         """Judge the version by the model that serves."""
-        return evaluate(served(version), _detections(examples))
+        return evaluate(served(version), only(DetectionExample, examples))
 
     def estimate(self, base: Version, material: Material, settings: JobSettings) -> Mapping[str, Any]:
         """Steps, seconds and bytes of memory, from a few steps."""
@@ -69,19 +64,15 @@ class OwlvitTask(Task):
         return estimate(teaching.lesson, teaching.plan)
 
 
-def _detections(examples: Sequence[Example]) -> list[DetectionExample]:
-    return [example for example in examples if isinstance(example, DetectionExample)]
-
-
 def _teaching(base: Version, material: Material, settings: JobSettings) -> Teaching:
-    new, replay = _detections(material.train), _detections(material.replay)
+    new, replay = only(DetectionExample, material.train), only(DetectionExample, material.replay)
     read, made = weights.read(base.path), plan(settings, DEFAULTS, new=len(new), replay=len(replay))
     network: Any = read.pretrained.module.train()
     labels = [label for example in new for label in example.labels]
     start = Start.of(base, network, read.tokenizer, texts=labels, parts=_parts(network), how=settings)
     state = replace(read, tokenizer=start.words.tokenizer)
-    objects, judged = Objects(state, new, replay), _detections(material.validation)[:JUDGED]
-    for name in named(_detections([*material.validation, *material.old])):
+    objects, judged = Objects(state, new, replay), only(DetectionExample, material.validation)[:JUDGED]
+    for name in named(only(DetectionExample, [*material.validation, *material.old])):
         objects.wordings(name)  # before hours of training, not behind them
     lesson = Lesson(
         module=Finder(network, start.memory),

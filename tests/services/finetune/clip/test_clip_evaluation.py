@@ -8,10 +8,9 @@ from services.clip.model import Clip, Item
 from services.clip.schemas import ClassifyRequest
 from services.finetune.clip.demo import write_set
 from services.finetune.clip.evaluation import evaluate, recall, zero_shot
-from services.finetune.clip.task import pairs
 from services.finetune.clip.vectors import served, vectors
 from services.finetune.data import formats
-from services.finetune.data.examples import PairExample
+from services.finetune.data.examples import PairExample, only
 from services.finetune.towers.demo import single
 from tests.services.finetune.towers.pictures_of import base
 
@@ -27,7 +26,7 @@ def model() -> Clip:
 def examples(tmp_path_factory: pytest.TempPathFactory) -> list[PairExample]:
     folder = tmp_path_factory.mktemp("pairs")
     write_set(folder, single(PAIRS, seed=50, each=4))
-    return pairs(formats.read(folder, "clip").examples)
+    return only(PairExample, formats.read(folder, "clip").examples)
 
 
 def test_what_is_known_is_told_rightly_class_by_class(model: Clip, examples: list[PairExample]) -> None:

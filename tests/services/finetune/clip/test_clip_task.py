@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from services.finetune.clip.demo import write_set
-from services.finetune.clip.task import ClipTask, pairs
+from services.finetune.clip.task import ClipTask
 from services.finetune.clip.vectors import served
+from services.finetune.data.examples import PairExample, only
 from services.finetune.errors import JobError, Stopped
 from services.finetune.run import Run
 from services.finetune.settings import JobSettings
@@ -104,7 +105,7 @@ def test_a_part_that_there_is_not_is_refused(shown: Material, tmp_path: Path) ->
 
 
 def test_words_without_a_token_get_one(shown: Material, tmp_path: Path) -> None:
-    train = [replace(pair, text=f"a zigzag like {pair.text}") for pair in pairs(shown.train)]
+    train = [replace(pair, text=f"a zigzag like {pair.text}") for pair in only(PairExample, shown.train)]
     run = taught(replace(shown, train=train, replay=(), old=()), tmp_path / "run", steps=1)
     assert served(run.candidate).serving.state.tokenizer.size == 731 + 2
     assert all(

@@ -10,7 +10,7 @@ import asyncio
 
 from shared import logs
 from shared.errors import OcelliError
-from shared.serving.metrics import WEIGHTS_SKEW
+from shared.serving.metrics import FOLLOW_TROUBLE, WEIGHTS_SKEW
 from shared.serving.model import RefusedWeights
 from shared.serving.swap import Swaps
 from shared.weights.aliases import Pointer
@@ -66,4 +66,7 @@ class Follower:
         """Log what stands in the way when it begins, not every time."""
         if trouble and trouble != self._trouble.get(name):
             log.warning("cannot_follow", model=name, reason=trouble)
+        elif self._trouble.get(name) and not trouble:
+            log.info("follows_again", model=name)
         self._trouble[name] = trouble
+        FOLLOW_TROUBLE.labels(name).set(bool(trouble))

@@ -103,6 +103,9 @@ MODEL_RELOADS = Counter(
 WEIGHTS_SKEW = Gauge(
     "ocelli_model_weights_skew", "1 while the alias that a model follows names other weights than serve.", ["model"]
 )
+FOLLOW_TROUBLE = Gauge(
+    "ocelli_model_follow_trouble", "1 while a model cannot follow its alias, as when the store is away.", ["model"]
+)
 
 UPSTREAM_SECONDS = Histogram(
     "ocelli_upstream_request_duration_seconds",

@@ -60,7 +60,7 @@ class Swaps:
     async def load(self, name: str) -> None:
         """Serve the first weights under `name`, those that the settings mean. Raises `RefusedWeights`, `StoreError`."""
         began, lane = time.monotonic(), self.engine.lanes[name]
-        version = await asyncio.to_thread(self.store.fetch, self.references[name], self._cache)
+        version = await asyncio.to_thread(self.store.begin, self.references[name], self._cache)
         await self.engine.take_over(name, version.path, _identity(name, version))
         MODEL_LOAD_SECONDS.labels(name).observe(time.monotonic() - began)
         self._tell("weights_taken", lane, "ok", seconds=round(time.monotonic() - began, 2))

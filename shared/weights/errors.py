@@ -4,6 +4,7 @@ StoreError
 ├── BadName          a name, alias or reference that no store can hold
 ├── NotInStore       no such model, version or alias
 ├── VersionExists    versions never change: this id is taken
+├── StoreAway        the server of the store does not answer
 ├── AliasMoved       the alias no longer points where the caller believed
 └── RefusedVersion   bytes that differ from their manifest, or that no service may read (also a `RefusedWeights`)
 """
@@ -25,6 +26,10 @@ class NotInStore(StoreError):
 
 class VersionExists(StoreError):
     """A version of this id was published before; versions are immutable."""
+
+
+class StoreAway(StoreError):
+    """The server of the store does not answer now; it may later."""
 
 
 class AliasMoved(StoreError):

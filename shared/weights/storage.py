@@ -4,14 +4,19 @@ What every file system gives: `create` writes a small file only if there is none
 What `place` gives: readers see all of a version or nothing of it, since it begins to exist with its manifest.
 
 Local disks (`shared/weights/local.py`) publish a whole directory in one rename. Elsewhere the files go first and the
-manifest last: two publishers of one id at the same moment may mix their files, which every reader then refuses.
+manifest last. No file is ever overwritten, and all publishers go through the names in one order: of two that publish
+one id at the same moment, who comes second to the first file that differs stops there. What a dead one left is taken
+over by who brings the same bytes, and refused to others.
 """
 
+import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from shared.weights.errors import StoreError
 from shared.weights.manifest import MANIFEST, Manifest
+from shared.weights.verify import verify
 
 
 class Storage:
@@ -30,13 +35,7 @@ class Storage:
             entries = self.fs.ls(self._full(path), detail=False)
         except FileNotFoundError:
             return []
-        names = {str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries}
-        return sorted(name for name in names if not name.startswith("."))
-
-    def files(self, path: str) -> list[str]:
-        """Every file below `path`, relative to it."""
-        full = self._full(path)
-        return sorted(str(found).rsplit(f"{full}/", 1)[-1] for found in self.fs.find(full))
+        return self._visible(entries)
 
     def read(self, path: str, limit: int) -> bytes:
         """The bytes of a small file. Raises `FileNotFoundError`, and `StoreError` over `limit` bytes."""
@@ -57,18 +56,44 @@ class Storage:
     def place(self, path: str, source: Path, manifest: Manifest, data: bytes) -> None:
         """Make the files of `source` the version at `path`, with `data` as the bytes of its manifest.
 
-        Raises `FileExistsError` if there is one.
+        Raises `FileExistsError` if there is one, or one with other files is on its way, and `RefusedVersion` if the
+        source changes meanwhile.
         """
         if self.exists(f"{path}/{MANIFEST}"):
             raise FileExistsError(path)
-        for file in manifest.files:
-            self.fs.put_file(str(source / file), self._with_parent(f"{path}/{file}"))
+        for file in sorted(manifest.files):
+            self._put(source / file, f"{path}/{file}", manifest.files[file].sha256)
+        verify(source, manifest)
         self.create(f"{path}/{MANIFEST}", data)
 
     def copy(self, path: str, target: Path) -> None:
         """Bring one file to the local path `target`."""
         target.parent.mkdir(parents=True, exist_ok=True)
         self.fs.get_file(self._full(path), str(target))
+
+    def sha256(self, path: str) -> str:
+        """The SHA-256 of a file's bytes."""
+        with self.fs.open(self._full(path), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def _put(self, source: Path, path: str, sha256: str) -> None:
+        """Put a file there, unless its very bytes are there. Raises `FileExistsError` where others are.
+
+        Nobody removes what it put: another publisher may count on it by now.
+        """
+        try:
+            self._upload(source, path)
+        except FileExistsError:
+            if self.sha256(path) != sha256:
+                raise
+
+    def _upload(self, source: Path, path: str) -> None:
+        self.fs.put_file(str(source), self._with_parent(path), mode="create")
+
+    @staticmethod
+    def _visible(entries: Iterable[object]) -> list[str]:
+        names = {str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries}
+        return sorted(name for name in names if not name.startswith("."))
 
     def _with_parent(self, path: str) -> str:
         full = self._full(path)

@@ -11,18 +11,18 @@ from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import fsspec
-
+from shared import logs
 from shared.serving.model import Identity
 from shared.weights.aliases import Aliases, Pointer
-from shared.weights.cache import copy
+from shared.weights.cache import Cache
 from shared.weights.digest import digest
-from shared.weights.errors import NotInStore, RefusedVersion, StoreError, VersionExists
-from shared.weights.local import LocalStorage
+from shared.weights.errors import NotInStore, RefusedVersion, StoreAway, VersionExists
 from shared.weights.manifest import MANIFEST, MANIFEST_BYTES, Card, Manifest
 from shared.weights.names import ALIASES, NAME, check, parse
-from shared.weights.storage import Storage
+from shared.weights.opening import open_storage
 from shared.weights.verify import survey, verify
+
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,13 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._storage = _open(url)
+        self._storage = open_storage(url)
         self._aliases = Aliases(self._storage)
+
+    @property
+    def local(self) -> bool:
+        """Whether versions are read in place, without a cache."""
+        return self._storage.directory("") is not None
 
     def models(self) -> list[str]:
         """The models that have a version."""
@@ -88,10 +93,29 @@ class Store:
             raise RefusedVersion(f"{model}@{version} changed while it was read.")
         path = self._storage.directory(_folder(model, version))
         if path is None:
-            path = copy(self._storage, _folder(model, version), manifest, data, cache)
+            path = Cache(cache).bring(self._storage, _folder(model, version), manifest, data)
         else:
             verify(path, manifest)
         return Version(model, version, expected, path, manifest)
+
+    def begin(self, reference: str, cache: Path) -> Version:
+        """As `fetch`; while the store is away, what `reference` meant here when it was begun with last.
+
+        Raises `StoreAway` where nothing is known of that, or the copy is gone.
+        """
+        kept, key = Cache(cache), f"{self.url} {reference}"
+        try:
+            version = self.fetch(reference, cache)
+        except StoreAway as away:
+            found = kept.recall(key)
+            if found is None:
+                raise
+            path, manifest = found
+            log.warning("store_away", model=manifest.model, weights=manifest.version, reason=str(away))
+            return Version(manifest.model, manifest.version, digest((path / MANIFEST).read_bytes()), path, manifest)
+        if not self.local:
+            kept.remember(key, version.digest)
+        return version
 
     def publish(self, source: Path, card: Card) -> Identity:
         """Publish the files of a local directory as `card.model@card.version`, which nobody can change afterwards.
@@ -170,12 +194,3 @@ class Store:
 
 def _folder(model: str, version: str) -> str:
     return f"models/{check(model, 'model')}/{check(version, 'version')}"
-
-
-def _open(url: str) -> Storage:
-    try:
-        fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
-    except (ValueError, ImportError) as error:
-        scheme = url.split("://", 1)[0][:20]
-        raise StoreError(f"No installed package opens {scheme}:// stores; install the fsspec one that does.") from error
-    return LocalStorage(fs, root) if "file" in fs.protocol else Storage(fs, root)

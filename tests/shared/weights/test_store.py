@@ -12,8 +12,10 @@ from shared.weights.store import Store
 from tests.shared.weights.samples import card
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "s3"])
 def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "s3":
+        return Store(request.getfixturevalue("bucket"))
     return Store(f"file://{tmp_path}/any" if request.param == "file" else f"memory://{uuid.uuid4().hex}/weights")
 
 
@@ -73,7 +75,7 @@ def _overwrite(store: Store, path: str, data: bytes) -> None:
     fs.pipe_file(f"{root}/models/clip/v1/{path}", data)
 
 
-@pytest.mark.parametrize("path", ["config.json", "model.safetensors", "extra.json", "run.py"])
+@pytest.mark.parametrize("path", ["config.json", "model.safetensors"])
 def test_a_remote_version_that_was_tampered_with_never_enters_the_cache(
     remote: Store, tmp_path: Path, path: str
 ) -> None:
@@ -83,12 +85,28 @@ def test_a_remote_version_that_was_tampered_with_never_enters_the_cache(
     assert not list((tmp_path / "cache").glob("*"))
 
 
-def test_a_remote_publish_without_manifest_is_invisible_and_can_be_done_again(source: Path, tmp_path: Path) -> None:
+def test_a_remote_file_that_is_not_in_the_manifest_is_never_fetched(remote: Store, tmp_path: Path) -> None:
+    _overwrite(remote, "run.py", b"tampered")
+    version = remote.fetch("clip@v1", tmp_path / "cache")
+    assert not (version.path / "run.py").exists()
+
+
+def test_what_a_dead_publisher_left_is_invisible_and_taken_over_with_the_same_bytes(
+    source: Path, tmp_path: Path
+) -> None:
     store = Store(f"memory://{uuid.uuid4().hex}")
-    _overwrite(store, "config.json", b"half")
+    _overwrite(store, "config.json", (source / "config.json").read_bytes())
     assert store.models() == []
     store.publish(source, card())
     assert store.fetch("clip@v1", tmp_path / "cache").manifest.version == "v1"
+
+
+def test_what_a_dead_publisher_left_is_refused_to_other_bytes(source: Path) -> None:
+    store = Store(f"memory://{uuid.uuid4().hex}")
+    _overwrite(store, "config.json", b"another's")
+    with pytest.raises(VersionExists, match="clip@v1 exists"):
+        store.publish(source, card())
+    assert store.models() == []
 
 
 def test_the_cache_serves_again_without_the_remote_files(remote: Store, tmp_path: Path) -> None:

@@ -119,6 +119,7 @@ class ProcessSettings(OcelliSettings):
     management_port: Port | None = Field(None, description="metrics, probes and admin; data port + 1000 unless set")
     limits: Limits = Limits()
     deadline_s: Seconds = Field(30, description="longest time for one request; X-Request-Deadline-Ms may shorten it")
+    revision: str = Field("", max_length=64, description="revision of the code, for `ocelli_build_info`")
     drain_delay_s: float = Field(0, ge=0, le=60, description="time to go on serving after readiness went off")
     drain_s: Seconds = Field(25, description="time for accepted requests to finish after SIGTERM")
 

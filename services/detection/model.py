@@ -27,6 +27,7 @@ from services.detection.weights import State
 from shared.accel.on_device import DeviceModel
 from shared.images.decode import decode
 from shared.images.detections import Detections
+from shared.laps import lap
 from shared.serving.model import Case, RefusedWeights
 
 __all__ = ["Detector", "Features", "Item", "Parameters"]
@@ -92,7 +93,8 @@ class Detector(DeviceModel[Item, Features, Detections, State]):
         serving = self.serving
         network = serving.network
         asked = ask(item.parameters, ids=serving.ids, iou=network.iou, masks=network.finds_masks)
-        picture = decode(item.data, self.limits, field=item.field)
+        with lap("decode"):
+            picture = decode(item.data, self.limits, field=item.field)
         sizes = geometry((picture.height, picture.width), serving.transform, field=item.field)
         pixels = torch.from_numpy(picture.pixels)
         if self.device.type == "cpu":

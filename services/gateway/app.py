@@ -60,7 +60,7 @@ class Gateway:
     async def start(self) -> None:
         """Begin to look after the services."""
         await self.fleet.start()
-        describe_build(self.settings.service)
+        describe_build(self.settings.service, self.settings.revision)
 
     async def close(self) -> None:
         """Let go of the services."""

@@ -68,7 +68,7 @@ class Serving:
         self._room = room
         module = placed(state.module, device)
         self.network = Network(module, context=room.context_of(state))
-        self.tower = Tower(module, state.pixels, device=device, keep=room.pictures)
+        self.tower = Tower(module, state.pixels, device=device, keep=room.pictures, name=state.name)
         weights = sum(each.nbytes for each in module.parameters())
         allowed = room.bytes_on(device, weights=weights)
         # Kept dense for whoever speaks, which pays on a CPU.

@@ -25,6 +25,7 @@ from shared.accel.decode import decode
 from shared.accel.pretrained import UNBUILDABLE, read_json
 from shared.accel.square import to_square
 from shared.errors import InvalidImage
+from shared.laps import lap
 from shared.serving.model import RefusedWeights
 from shared.settings import Limits
 
@@ -74,7 +75,8 @@ def prepare(data: bytes, config: PixelConfig, limits: Limits, *, field: str = "i
 
     Raises `InvalidImage` (400), `TooLarge` (413) or `UnsupportedMedia` (415), each naming `field`.
     """
-    pixels = decode(data, limits, field=field)
+    with lap("decode"):
+        pixels = decode(data, limits, field=field)
     if config.square:
         return to_square(pixels, config.shape)
     size = _resized(pixels, config, limits, field=field)

@@ -14,6 +14,7 @@ import shared
 from shared.errors import InvalidRequest, MethodNotAllowed, NotFound, OcelliError
 from shared.serving.answers import error_answer
 from shared.serving.engine import Answer
+from shared.serving.metrics import STAGE_SECONDS
 from shared.serving.middleware import PROBE, Scope
 from shared.serving.model import Identity
 from shared.serving.probes import PATHS
@@ -102,8 +103,9 @@ def deadline_of(request: Request, service: Service) -> float:
 
 
 def answer_headers(answers: Sequence[Answer]) -> dict[str, str]:
-    """Which weights answered, and how long each stage of the slowest item took."""
+    """Which weights answered, and how long each stage of the slowest item took. Asked for when the body is ready."""
     slowest = max(answers, key=lambda a: sum(a.stages.values()))
+    STAGE_SECONDS.labels(slowest.identity.model, "postprocess").observe(time.monotonic() - slowest.finished)
     return _origin(slowest.identity, slowest.stages)
 
 

@@ -15,7 +15,16 @@ from typing import Any
 
 from shared import logs
 from shared.errors import OcelliError, OutOfMemory, Unavailable
-from shared.serving.metrics import BATCH_LIMIT, BATCH_SIZE, BATCH_SPLITS, IN_FLIGHT, QUEUE_DEPTH, STAGE_SECONDS
+from shared.laps import timed
+from shared.serving.metrics import (
+    BATCH_LIMIT,
+    BATCH_SIZE,
+    BATCH_SPLITS,
+    IN_FLIGHT,
+    QUEUE_DEPTH,
+    QUEUE_LIMIT,
+    STAGE_SECONDS,
+)
 from shared.serving.model import DeviceLost, DeviceOutOfMemory, Identity, Model, Weights
 from shared.serving.queue import BatchQueue
 from shared.serving.ticket import Ticket
@@ -39,10 +48,13 @@ class Lane:
         self.previous: Weights | None = None
         self.since = 0.0  # when the weights began to serve, of `time.time()`
         BATCH_LIMIT.labels(name).set_function(lambda: queue.batch_limit)
-        QUEUE_DEPTH.labels(name).set_function(queue.__len__)
+        QUEUE_DEPTH.labels(name).set_function(lambda: queue.taken)
+        QUEUE_LIMIT.labels(name).set(queue.limit)
         self.in_flight = IN_FLIGHT.labels(name)
         self._batch_size = BATCH_SIZE.labels(name)
-        self._stages = {stage: STAGE_SECONDS.labels(name, stage) for stage in ("preprocess", "queue", "forward")}
+        self._stages = {
+            stage: STAGE_SECONDS.labels(name, stage) for stage in ("decode", "preprocess", "queue", "forward")
+        }
 
     @property
     def identity(self) -> Identity | None:
@@ -59,6 +71,16 @@ class Lane:
         for ticket in batch:
             assert ticket.weights is not None
             groups[ticket.weights].append(ticket)
+        if self.kept is weights:
+            self.kept = None
+
+    def preprocess(self, model: AnyModel, item: Any) -> Any:
+        """The features of an item; raises as the model does. On a thread of the pool."""
+        with timed() as laps:
+            features = model.preprocess(item)
+        if "decode" in laps:
+            self._stages["decode"].observe(laps["decode"])
+        return features
         for weights, tickets in groups.items():
             self._predict(weights.model, tickets, post)
 

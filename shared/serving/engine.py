@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from shared import logs
 from shared.errors import DeadlineExceeded, ModelNotFound, OcelliError, Unavailable
 from shared.serving.batch import DEVICE_LOST, Lane, Outcome
-from shared.serving.metrics import REQUESTS
+from shared.serving.metrics import DEVICE_HEALTHY, OUTCOMES, REQUESTS
 from shared.serving.model import DeviceLost, Identity, Weights
 from shared.serving.pool import Pool
 from shared.serving.scheduler import Scheduler
@@ -47,6 +47,7 @@ class Answer:
     identity: Identity
     stages: Mapping[str, float]
 
+    finished: float  # when the device was done with it, of time.monotonic()
 
 class Engine:
     """The lanes of one device, the pool that prepares for them, and the thread that runs them."""
@@ -63,6 +64,10 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self.loop, name="device", daemon=True)
 
+        DEVICE_HEALTHY.labels(service).set_function(lambda: self.health == "ok")
+        for outcome in OUTCOMES:  # a counter that begins at its first error hides that error from rates
+            for name in self.lanes:
+                REQUESTS.labels(service, name, outcome)
     def start(self) -> None:
         """Start the device thread."""
         self._thread.start()
@@ -150,7 +155,8 @@ class Engine:
             result = await ticket.future
         finally:
             late.cancel()
-        return Answer(result, weights.identity, ticket.stages)
+            trace_item(ticket)
+        return Answer(result, weights.identity, ticket.stages, ticket.finished)
 
     async def call(self, function: Callable[[], T]) -> T:
         """`function()` on the device thread, between two batches."""
@@ -204,7 +210,7 @@ class Engine:
             if ticket.wanted(time.monotonic()):
                 assert ticket.weights is not None
                 model = ticket.weights.model
-                features = model.preprocess(item)
+                features = lane.preprocess(model, item)
                 ticket.prepare(features, model.cost(features))
                 self.scheduler.put(lane.queue, ticket)
             else:

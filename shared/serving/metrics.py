@@ -20,6 +20,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 120)
 STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 LOAD_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+SWAP_BUCKETS = (0.001, 0.01, *LOAD_BUCKETS)
 
 FIRST_BUCKETS = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2, 2.5, 5, 7.5, 10, 20, 40)
 GAP_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5)
@@ -45,20 +46,26 @@ def http_seconds(method: str, route: str, status: int) -> Histogram:
     return HTTP_SECONDS.labels(method, route, str(status))
 
 
+OUTCOMES = ("ok", "client_error", "overload", "cancelled", "error")
 REQUESTS = Counter(
     "ocelli_inference_requests", "Inferences by outcome: ok, client_error, overload, cancelled, error.",
     ["service", "model", "outcome"],
 )  # fmt: skip
 STAGE_SECONDS = Histogram(
     "ocelli_inference_stage_duration_seconds",
-    "Time of one inference in preprocess (decode and resize), in the queue, and in the forward pass of its batch.",
+    "Time of one inference in preprocess, of which decode is a part, in the queue, in the forward pass of its batch "
+    "(of chat: one step of all answers), and in postprocess, from there to the finished body.",
     ["model", "stage"],
     buckets=STAGE_BUCKETS,
 )
-QUEUE_DEPTH = Gauge("ocelli_inference_queue_depth", "Inferences that wait for the device.", ["model"])
+QUEUE_DEPTH = Gauge("ocelli_inference_queue_depth", "Places of the queue that are taken.", ["model"])
+QUEUE_LIMIT = Gauge("ocelli_inference_queue_limit", "Places of the queue; who finds none is refused.", ["model"])
 IN_FLIGHT = Gauge("ocelli_inference_in_flight", "Inferences that are accepted and not yet answered.", ["model"])
 BATCH_SIZE = Histogram(
-    "ocelli_inference_batch_size", "Items of one batch.", ["model"], buckets=(1, 2, 4, 8, 16, 32, 64)
+    "ocelli_inference_batch_size",
+    "Items of one batch; of chat: answers that got a token in one step.",
+    ["model"],
+    buckets=(1, 2, 4, 8, 16, 32, 64),
 )
 BATCH_LIMIT = Gauge("ocelli_inference_batch_limit", "Items that a batch may have; less after out-of-memory.", ["model"])
 BATCH_SPLITS = Counter(
@@ -95,10 +102,17 @@ MODEL_LOADED = Gauge("ocelli_model_loaded_timestamp_seconds", "When the weights 
 MODEL_LOAD_SECONDS = Histogram(
     "ocelli_model_load_duration_seconds", "Time from reading weights to serving them.", ["model"], buckets=LOAD_BUCKETS
 )
+RELOADS = ("ok", "refused", "aborted", "expired", "rolled_back")
 MODEL_RELOADS = Counter(
     "ocelli_model_reloads",
     "Changes of weights by outcome: ok, refused, aborted, expired, rolled_back.",
     ["model", "outcome"],
+)
+MODEL_SWAP_SECONDS = Histogram(
+    "ocelli_model_swap_duration_seconds",
+    "Time of one step of a change of weights: prepare (refused ones included), commit.",
+    ["model", "phase"],
+    buckets=SWAP_BUCKETS,
 )
 WEIGHTS_SKEW = Gauge(
     "ocelli_model_weights_skew", "1 while the alias that a model follows names other weights than serve.", ["model"]
@@ -117,20 +131,24 @@ UPSTREAM_RETRIES = Counter("ocelli_upstream_retries", "Second tries at a service
 BREAKER_STATE = Gauge(
     "ocelli_circuit_breaker_state", "Replicas of a service that are out of use after failures.", ["upstream"]
 )
-UPSTREAM_READY = Gauge("ocelli_upstream_ready_replicas", "Replicas of a service that are ready.", ["upstream"])
+UPSTREAM_REPLICAS = Gauge("ocelli_upstream_replicas", "Known replicas of a deployed service.", ["upstream"])
+UPSTREAM_READY = Gauge("ocelli_upstream_ready_replicas", "Those of them that are ready.", ["upstream"])
 RATE_LIMITED = Counter("ocelli_rate_limited", "Requests refused by a limit on the caller.", ["limit"])
 
 READY = Gauge("ocelli_ready", "1 while this process takes requests.")
+DEVICE_HEALTHY = Gauge("ocelli_device_healthy", "1 while the device thread turns; 0: lost or stalled.", ["service"])
 BUILD_INFO = Gauge(
-    "ocelli_build_info", "1 for the code that runs.", ["service", "version", "python_version", "torch_version"]
+    "ocelli_build_info",
+    "1 for the code that runs.",
+    ["service", "version", "revision", "python_version", "torch_version"],
 )
 GPU_ALLOCATED = Gauge("ocelli_gpu_memory_allocated_bytes", "Device memory in use by tensors.", ["device"])
 GPU_RESERVED = Gauge("ocelli_gpu_memory_reserved_bytes", "Device memory held by the allocator.", ["device"])
 
 
-def describe_build(service: str, torch_version: str = "") -> None:
+def describe_build(service: str, revision: str, torch_version: str = "") -> None:
     """Publish which code this process runs; processes without torch leave its version empty."""
-    BUILD_INFO.labels(service, shared.__version__, platform.python_version(), torch_version).set(1)
+    BUILD_INFO.labels(service, shared.__version__, revision, platform.python_version(), torch_version).set(1)
 
 
 class TokenAliases(Collector):

@@ -31,9 +31,14 @@ class BatchQueue:
         return len(self._waiting)
 
     @property
+    def taken(self) -> int:
+        """Places that are taken, by those who wait and those who are on their way."""
+        return len(self._waiting) + self.reserved
+
+    @property
     def full(self) -> bool:
-        """Whether every place is taken, by those who wait and those who are on their way."""
-        return len(self._waiting) + self.reserved >= self.limit
+        """Whether every place is taken."""
+        return self.taken >= self.limit
 
     @property
     def head_deadline(self) -> float:
@@ -61,8 +66,7 @@ class BatchQueue:
 
     def work_ahead(self) -> float:
         """Seconds of device time that those who were accepted will take, as far as it is known."""
-        ahead = len(self._waiting) + self.reserved
-        full, rest = divmod(ahead, self.batch_limit)
+        full, rest = divmod(self.taken, self.batch_limit)
         return full * self.times.estimate(self.batch_limit) + (self.times.estimate(rest) if rest else 0.0)
 
     def patience(self) -> float:

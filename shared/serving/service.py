@@ -72,7 +72,9 @@ class Service:
         self.probes.admin = admin(swaps, s, admin_key(s.state, s.admin_key_file))
         for name in self.references:
             await self._load(swaps, name)
-        describe_build(s.service, torch_version())
+        describe_build(s.service, s.revision, torch_version())
+        follower = Follower(swaps, every=s.follow_s)
+        await follower.look_at_all()  # what is kept beside serves from the beginning
         if s.follow_s:
             self._following = asyncio.create_task(Follower(swaps, every=s.follow_s).run())
 

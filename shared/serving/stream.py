@@ -28,7 +28,6 @@ from shared.serving.metrics import (
     FIRST_TOKEN_SECONDS,
     INTER_TOKEN_SECONDS,
     KV_USAGE,
-    QUEUE_DEPTH,
     RUNNING,
     STREAM_SECONDS,
     WAITING,
@@ -53,6 +52,7 @@ class Stream:
         self._pieces: deque[Any] = deque()
         self._error: OcelliError | None = None
         self._ended = self._left = False
+        self.queued = 0.0  # when it was preprocessed
         self._news = asyncio.Event()
         self._late = loop.call_later(deadline - self.accepted, self.end, DeadlineExceeded())
 
@@ -148,7 +148,6 @@ class StreamLane(Lane):
     def __init__(self, name: str, make: Callable[[], AnyModel], queue: BatchQueue) -> None:
         super().__init__(name, make, queue)
         self._speaking: tuple[AnyStreamModel, ...] = ()  # models with somebody to step for
-        QUEUE_DEPTH.labels(name).set_function(lambda: queue.reserved)
         self._first, self._gap = FIRST_TOKEN_SECONDS.labels(name), INTER_TOKEN_SECONDS.labels(name)
         self._whole = STREAM_SECONDS.labels(name)
         self._inbox: deque[tuple[Stream, AnyStreamModel, Any]] = deque()
@@ -164,7 +163,7 @@ class StreamLane(Lane):
     ) -> None:
         """Preprocess for `model`, and let it in at the next turn; or tell its caller why not. On the CPU pool."""
         try:
-            features = model.preprocess(item)
+            features = self.preprocess(model, item)
         except Exception as error:
             scheduler.release(self.queue)
             if not isinstance(error, OcelliError):
@@ -178,6 +177,8 @@ class StreamLane(Lane):
         if idle:
             scheduler.post(lambda: self.turn(scheduler, loop))
 
+        stream.queued = time.monotonic()
+        self._stages["preprocess"].observe(stream.queued - stream.accepted)
     # On the device thread.
 
     def turn(self, scheduler: Scheduler, loop: asyncio.AbstractEventLoop) -> None:
@@ -210,6 +211,7 @@ class StreamLane(Lane):
             try:
                 model.admit(features, stream)
             except OcelliError as error:
+            self._stages["queue"].observe(stream.began - stream.queued)
                 yield self._track(stream, None, scheduler, ended=True), None, True, error
 
     def _step(self, scheduler: Scheduler) -> Iterable[Outcome]:
@@ -221,8 +223,13 @@ class StreamLane(Lane):
 
     def _track(self, stream: Stream, piece: Any, scheduler: Scheduler, *, ended: bool) -> Stream:
         """Give the place back at the first piece, or at the end of an answer without one."""
+                began, told = time.monotonic(), 0
         now = time.monotonic()
+                    told += piece is not None
         if not stream.spoken and (ended or piece is not None):
+                self._stages["forward"].observe(time.monotonic() - began)
+                if told:
+                    self._batch_size.observe(told)
             stream.spoken = now
             scheduler.release(self.queue)
             if piece is not None:

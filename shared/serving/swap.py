@@ -21,7 +21,7 @@ from shared.errors import Conflict
 from shared.serving.announce import announce
 from shared.serving.batch import Lane
 from shared.serving.engine import Engine
-from shared.serving.metrics import MODEL_LOAD_SECONDS, MODEL_RELOADS
+from shared.serving.metrics import MODEL_LOAD_SECONDS, MODEL_RELOADS, MODEL_SWAP_SECONDS, RELOADS
 from shared.serving.model import Identity, RefusedWeights, Weights
 from shared.weights.names import check, parse
 from shared.weights.store import Store, Version
@@ -54,6 +54,9 @@ class Swaps:
         self._at_work = ""
 
     def follows(self, name: str) -> bool:
+        for name in references:
+            for outcome in RELOADS:  # a counter that begins at its first refusal hides that refusal from rates
+                MODEL_RELOADS.labels(name, outcome)
         """Whether the settings leave it to the alias champion which version serves under `name`."""
         return parse(self.references[name]).selector == "champion"
 
@@ -79,7 +82,8 @@ class Swaps:
         with self._alone(f"{name}@{check(version, 'version')}"):
             wanted = await asyncio.to_thread(self.store.resolve, f"{name}@{version}")
             self._refuse_beside(wanted)
-            weights = self._at_hand(lane, wanted) or await self._try_out(lane, wanted)
+            with MODEL_SWAP_SECONDS.labels(name, "prepare").time():
+                weights = self._at_hand(lane, wanted) or await self._try_out(lane, wanted)
             if weights is not lane.weights:
                 self._keep(weights, by)
                 log.info("weights_prepared", model=name, weights=version, digest=wanted.digest, by=by)
@@ -96,10 +100,12 @@ class Swaps:
         self.refused[name].clear()
         self._tell("weights_taken", lane, "ok", by=by)
 
+        began = time.monotonic()
     def abort(self, name: str, digest: str, *, by: str) -> None:
         """Let go of what is prepared. Raises `Conflict` where it is something else."""
         self._expect(name, digest)
         self._let_go()
+        MODEL_SWAP_SECONDS.labels(name, "commit").observe(time.monotonic() - began)
         MODEL_RELOADS.labels(name, "aborted").inc()
         log.info("weights_aborted", model=name, digest=digest, by=by)
 

@@ -72,7 +72,7 @@ def picture(number: int, side: int = 32) -> Tensor:
 
 def speaker(model: Any, *, blocks: int = 200, budget: int = 64, side: int = 32, desk: int = 2**24) -> Speaker:
     """The engine around `model`, on the CPU, for 16 who speak at once; `desk` as in `Memory`."""
-    tower = Tower(model, pixel_config(side), device=CPU, keep=10**7)
+    tower = Tower(model, pixel_config(side), device=CPU, keep=10**7, name="llava")
     memory = Memory(model.config.text_config, blocks=blocks, device=CPU, dtype=torch.float32, desk=desk)
     runner = Runner(Network(model, context=blocks * 16), memory, tower)
     scheduler = Scheduler(Blocks(blocks), rows=16, budget=budget, seen=tower.knows)

@@ -227,3 +227,22 @@ def test_weights_are_taken_over_while_streams_go_on() -> None:
         return len(await stream)
 
     assert served(body) == 200
+
+
+def test_steps_are_measured_as_the_batches_that_they_are() -> None:
+    def seen() -> list[float]:
+        stage, batch = "ocelli_inference_stage_duration_seconds_count", "ocelli_inference_batch_size_sum"
+        stages = [{"model": "count", "stage": stage} for stage in ("preprocess", "queue", "forward")]
+        return [
+            *(REGISTRY.get_sample_value(stage, each) or 0.0 for each in stages),
+            REGISTRY.get_sample_value(batch, {"model": "count"}) or 0.0,
+        ]
+
+    async def body(engine: Engine, model: Counter) -> int:
+        began = model.steps
+        await asyncio.gather(heard(engine, 3), heard(engine, 5))
+        return model.steps - began
+
+    before = seen()
+    steps = served(body)
+    assert [now - was for now, was in zip(seen(), before, strict=True)] == [2, 2, steps, 8]

@@ -12,8 +12,6 @@ import uuid
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import boto3
-
 READ = 1 << 16
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "a-key-of-tests",
@@ -45,6 +43,8 @@ def s3_server() -> Iterator[str]:
 
 def make_bucket(url: str, name: str | None = None) -> str:
     """The name of a new bucket at the server, made with the key that the environment names."""
+    import boto3
+
     name = name or f"bucket-{uuid.uuid4().hex[:12]}"
     boto3.client("s3", endpoint_url=url, region_name="us-east-1").create_bucket(Bucket=name)
     return name
@@ -79,7 +79,7 @@ class Line:
         with client, contextlib.suppress(OSError):
             if not self.up:
                 return
-            with socket.create_connection(self._server) as server:  # type: ignore[arg-type]
+            with socket.create_connection(self._server) as server:
                 threading.Thread(target=self._pass, args=(client, server), daemon=True).start()
                 self._answer(server, client)
                 client.shutdown(socket.SHUT_RDWR)  # closing alone waits for the thread that reads

@@ -1,7 +1,26 @@
-"""What every test has: one thread for torch, and no settings from outside."""
+"""What every test has: one thread for torch, no settings from outside, and an S3 server where it asks for one."""
 
 import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.buckets import ENVIRONMENT, make_bucket, s3_server
 
 os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
 for variable in [name for name in os.environ if name.startswith("OCELLI_")]:
     del os.environ[variable]
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty store in a bucket of its own, and the variables that lead there."""
+    for variable, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL": s3}).items():
+        monkeypatch.setenv(variable, value)
+    return f"s3://{make_bucket(s3)}/weights"

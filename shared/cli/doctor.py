@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from shared.cli.up import BUILT
 from shared.settings import SERVICES
+from shared.weights.errors import StoreError
+from shared.weights.store import Store
 
 GATEWAY_PORT = 8000
 NEEDED_MEMORY_GB = 2.0
@@ -112,4 +114,18 @@ def store() -> Iterator[Finding]:
     yield Finding(done.returncode == 0, f"weights store: {lines[-1]}", "Run `ocelli models verify --all`.")
 
 
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (python, packages, ports, memory, disk, gpu, store)
+def bucket() -> Iterator[Finding]:
+    """A store that is not on a disk refuses a name that is taken."""
+    url = os.environ.get("OCELLI_STORE", "")
+    if "://" not in url or url.startswith("file://"):
+        return
+    try:
+        good = Store(url).grants_once()
+    except StoreError as error:
+        yield Finding(False, f"the store takes nothing: {error}", "A service needs to read it, a push to write it too.")
+        return
+    what = f"the store {'refuses' if good else 'grants'} a name that is taken"
+    yield Finding(good, what, "Its server must know `If-None-Match` on a put; with Ceph, without versioning.")
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (python, packages, ports, memory, disk, gpu, store, bucket)

@@ -19,7 +19,7 @@ from shared.rollout.errors import RolloutError
 from shared.serving.model import Identity
 from shared.weights.digest import short
 from shared.weights.errors import RefusedVersion, StoreError
-from shared.weights.seed import open_store
+from shared.weights.seed import open_store, seed, shipped
 from shared.weights.store import Store
 
 EXAMPLES = """examples:
@@ -60,6 +60,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verify.add_argument("reference", nargs="*", help="versions to check, as in show")
     verify.add_argument("--all", action="store_true", help="check every version")
     _configure_import(add("import", _import, "publish a public checkpoint as safetensors"))
+    seeding = add("seed", _seed, "bring the shipped models into the store, as a local one begins with them")
+    seeding.add_argument("--json", action="store_true")
     rollout.configure_push(add("push", _on(rollout.run_push), "serve a version on all replicas, or on none"))
     rollout.configure_push(add("promote", _on(rollout.run_push), "the same as push"))
     rollout.configure_rollback(add("rollback", _on(rollout.run_rollback), "serve the version before again"))
@@ -127,6 +129,11 @@ def _show(arguments: argparse.Namespace) -> int:
     entry = Entry.of(_store(arguments), arguments.reference)
     print(json.dumps(entry.full(), indent=2) if arguments.json else description(entry))
     return 0
+
+
+def _seed(arguments: argparse.Namespace) -> int:
+    seed(shipped(), _store(arguments))
+    return _list(arguments)
 
 
 def _verify(arguments: argparse.Namespace) -> int:

@@ -8,11 +8,13 @@ Whatever fails is told in a sentence of ours that names the variable to look at,
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from aiohttp import ClientError as BrokenLine
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError
 from botocore.exceptions import ConnectionError as NoConnection
 from botocore.parsers import ResponseParserError
@@ -20,11 +22,13 @@ from botocore.parsers import ResponseParserError
 from shared.weights.errors import StoreAway, StoreError
 from shared.weights.storage import Storage
 
-RETRIES = 3  # times that one request is sent, on top of a few of the client's own
+PARTS = 100 << 20  # from here on the file system sends parts, to which Ceph knows no condition
+RETRIES = 5  # times that one request is sent, or one download taken up, on top of a few of the client's own
+LIBRARIES = ("aiobotocore", "botocore", "fsspec", "s3fs")
 TIMES = {"connect_timeout": 3, "read_timeout": 20, "retries": {"mode": "standard", "max_attempts": 2}}
 TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 BUSY = {"InternalError", "ServiceUnavailable", "SlowDown", "500", "502", "503", "504"}
-SILENT = (NoConnection, HTTPClientError, ResponseParserError, OSError)
+SILENT = (BrokenLine, NoConnection, HTTPClientError, ResponseParserError, OSError)
 ELSEWHERE = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"}
 MISNAMED = {"InvalidBucketName"}
 CORRECT = "Correct OCELLI_STORE."
@@ -52,6 +56,8 @@ class S3Storage(Storage):
         if not self._bucket or "@" in self.root or "?" in self.root:
             raise StoreError("The URL of an S3 store is s3://<bucket>/<folder>; a key belongs into AWS_ACCESS_KEY_ID.")
         fs.retries = RETRIES
+        for library in LIBRARIES:
+            logging.getLogger(library).setLevel(logging.WARNING)  # below, they log headers, and tokens with them
 
     def names(self, path: str) -> list[str]:
         """What lies directly in `path`, sorted. Raises `StoreError` where there is no such bucket."""
@@ -93,9 +99,14 @@ class S3Storage(Storage):
         with self._asking():
             return super().sha256(path)
 
-    def _upload(self, source: Path, path: str) -> None:
+    def _upload(self, source: Path, path: str, sha256: str) -> None:
+        """Put a file unless there is one; what goes in parts is claimed first, by a put that is conditional."""
+        if source.stat().st_size >= PARTS:
+            self.create(f"claims/{path}", sha256.encode())
+            if self.exists(path):
+                raise FileExistsError(path)
         with self._asking():
-            super()._upload(source, path)
+            super()._upload(source, path, sha256)
 
     def _with_parent(self, path: str) -> str:
         return self._full(path)  # there are no folders, and making one would make the bucket
@@ -104,7 +115,7 @@ class S3Storage(Storage):
     def _asking(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, BotoCoreError, ClientError, ResponseParserError, ValueError) as error:
+        except (*SILENT, BotoCoreError, ClientError, ValueError) as error:
             code = _code(error)
             if isinstance(error, FileExistsError) or code in TAKEN:
                 raise FileExistsError(self.root) from error

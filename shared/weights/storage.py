@@ -9,7 +9,9 @@ one id at the same moment, who comes second to the first file that differs stops
 over by who brings the same bytes, and refused to others.
 """
 
+import contextlib
 import hashlib
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from typing import Any
 from shared.weights.errors import StoreError
 from shared.weights.manifest import MANIFEST, Manifest
 from shared.weights.verify import verify
+
+PROBE = "claims/probe"
 
 
 class Storage:
@@ -66,6 +70,16 @@ class Storage:
         verify(source, manifest)
         self.create(f"{path}/{MANIFEST}", data)
 
+    def grants_once(self) -> bool:
+        """Whether a name that is taken is refused, on which all else here is built; asked with a file of no meaning."""
+        with contextlib.suppress(FileExistsError):
+            self.create(PROBE, b"there")
+        try:
+            self.create(PROBE, uuid.uuid4().bytes)
+        except FileExistsError:
+            return True
+        return False
+
     def copy(self, path: str, target: Path) -> None:
         """Bring one file to the local path `target`."""
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,12 +96,12 @@ class Storage:
         Nobody removes what it put: another publisher may count on it by now.
         """
         try:
-            self._upload(source, path)
+            self._upload(source, path, sha256)
         except FileExistsError:
-            if self.sha256(path) != sha256:
+            if not self.exists(path) or self.sha256(path) != sha256:
                 raise
 
-    def _upload(self, source: Path, path: str) -> None:
+    def _upload(self, source: Path, path: str, sha256: str) -> None:
         self.fs.put_file(str(source), self._with_parent(path), mode="create")
 
     @staticmethod

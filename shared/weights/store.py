@@ -54,6 +54,10 @@ class Store:
         """Whether versions are read in place, without a cache."""
         return self._storage.directory("") is not None
 
+    def grants_once(self) -> bool:
+        """Whether a name that is taken is refused there; without that, two who push may overwrite each other."""
+        return self._storage.grants_once()
+
     def models(self) -> list[str]:
         """The models that have a version."""
         return [model for model in self._storage.names("models") if NAME.fullmatch(model) and self.versions(model)]

@@ -1,12 +1,11 @@
 """A small version to publish: two tensors, a config and a picture of a golden case."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from shared.weights.store import Store
-from tests.buckets import ENVIRONMENT, make_bucket, s3_server
 from tests.shared.weights.samples import HEADER, card, encode
 
 
@@ -33,17 +32,3 @@ def publish(store: Store, source: Path) -> Callable[..., str]:
         return store.publish(source, card(version, model)).digest
 
     return one
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
-    with s3_server() as url:
-        yield url
-
-
-@pytest.fixture
-def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of an empty store in a bucket of its own, and the variables that lead there."""
-    for variable, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL": s3}).items():
-        monkeypatch.setenv(variable, value)
-    return f"s3://{make_bucket(s3)}/weights"

@@ -109,8 +109,8 @@ def test_whoever_lists_while_others_publish_finds_whole_versions_only(
     def work(number: int) -> None:
         if number:
             try:
-                for version in range(8):
-                    store.publish(source, card(f"v{number}-{version}"))
+                for step in range(8):
+                    store.publish(source, card(f"v{step}"))
             finally:
                 done.set()
         while not done.is_set():
@@ -265,3 +265,18 @@ def test_what_the_store_lacks_is_no_reason_to_begin_with_a_copy(store: Store, so
     store.begin("clip@v1", tmp_path / "cache")
     with pytest.raises(NotInStore):
         store.begin("clip", tmp_path / "cache")
+
+
+def test_what_the_libraries_log_tells_neither_secret_nor_token(
+    store: Store, source: Path, monkeypatch: MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a-token-of-tests")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")  # another session than those that have no token
+    caplog.set_level("DEBUG")
+    Store(store.url).publish(source, card())
+    assert not any(secret in caplog.text for secret in ("a-secret-of-tests", "a-token-of-tests", "a-key-of-tests"))
+
+
+def test_a_server_that_keeps_conditions_is_told_from_one_that_does_not(store: Store) -> None:
+    assert store.grants_once()
+    assert store.grants_once()

@@ -62,7 +62,8 @@ def open_keyring(path: Path, *, host: str, public: bool) -> Keyring:
     now = datetime.now(UTC)
     if public and not any(key.state(now) == "active" for key in keyring.keys.values()):
         stop(
-            f"OCELLI_HOST is {host}, which others can reach, and there is no valid API key in {path}. "
-            "Make one with 'ocelli keys create', or listen on 127.0.0.1."
+            f"Others can reach the gateway at {host}, and there is no valid API key in {path}. Make one with "
+            "'ocelli keys create', or listen on 127.0.0.1 (OCELLI_HOST; for a container, where its port is published, "
+            "OCELLI_PUBLISHED)."
         )
     return keyring

@@ -10,6 +10,6 @@ from shared.serving.process import serve
 def main() -> None:
     """Run the gateway until it is told to stop; exits the process."""
     settings = GatewaySettings.load()
-    keyring = open_keyring(settings.keys_file, host=settings.host, public=settings.public)
+    keyring = open_keyring(settings.keys_file, host=settings.published or settings.host, public=settings.public)
     gateway = Gateway(settings, keyring)
     serve(settings, gateway, life=gateway, probes=gateway.probes, route_of=route_of)

@@ -19,6 +19,9 @@ class GatewaySettings(ProcessSettings):
     service: ClassVar[str] = "gateway"
 
     port: Port = Field(8000, description="data port")
+    published: str | None = Field(
+        None, description="address at which others find the data port, where it is not the host: a container's"
+    )
     detection: str = Field("http://127.0.0.1:8001", description=WHERE)
     clip: str = Field("http://127.0.0.1:8002", description=WHERE)
     owlvit: str = Field("http://127.0.0.1:8003", description=WHERE)
@@ -71,10 +74,11 @@ class GatewaySettings(ProcessSettings):
     @property
     def public(self) -> bool:
         """Whether others than this machine can reach the data port."""
+        address = self.published or self.host
         try:
-            return not ipaddress.ip_address(self.host).is_loopback
+            return not ipaddress.ip_address(address).is_loopback
         except ValueError:
-            return self.host != "localhost"
+            return address != "localhost"
 
 
 def split_addresses(value: str) -> list[str]:

@@ -28,6 +28,15 @@ def test_a_public_address_without_a_key_is_refused(tmp_path: Path, host: str) ->
     assert "ocelli keys create" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_a_container_that_is_published_to_others_without_a_key_is_refused(tmp_path: Path) -> None:
+    assert start(host="127.0.0.1", published="0.0.0.0", state=tmp_path).returncode == 78
+
+
+def test_a_container_that_is_published_on_this_machine_alone_needs_no_key(tmp_path: Path) -> None:
+    with running(GATEWAY, host="0.0.0.0", published="127.0.0.1", state=tmp_path) as gateway:
+        assert httpx.get(f"{gateway.url}/v1/models").status_code == 200
+
+
 def test_a_public_address_with_only_revoked_keys_is_refused(tmp_path: Path) -> None:
     _, entry = keys.create(name="", scopes=("*",))
     keys.write(tmp_path / "keys.json", [entry.model_copy(update={"revoked": entry.created})])

@@ -19,7 +19,7 @@ from services.clip.schemas import (
     Similarity,
     SimilarityRequest,
 )
-from services.clip.service import ClipService, Embedded
+from services.clip.service import DEMANDED, ClipService, Embedded, Space
 from shared.errors import (
     DeadlineExceeded,
     InvalidImage,
@@ -35,7 +35,6 @@ from shared.serving.app import DirectRoute, answer_headers, deadline_of, respons
 from shared.serving.documentation import picture_request
 from shared.serving.reading import read_request
 
-DEMANDED = "if-embedding-space"
 ERRORS = (
     InvalidImage, ModelNotFound, SpaceMismatch, TooLarge, UnsupportedMedia, Unavailable, DeadlineExceeded,
 )  # fmt: skip
@@ -53,13 +52,13 @@ direct = APIRouter(tags=["clip"], route_class=DirectRoute)
 async def embeddings(request: Request) -> Response:
     """A vector of length one for each text and each picture, all in one space, in the shape of OpenAI's API.
 
-    Pictures may also be the body (`image/*`) or the parts of a form. `If-Embedding-Space` demands a space by its id.
+    Pictures may also be the body (`image/*`) or the parts of a form. `If-Embedding-Space` demands a space by
+    its id, and is answered by the weights of that space while they are kept beside.
     """
     service = clip_of(request)
     deadline = deadline_of(request, service)
     items, wish = await read_embeddings(request, service)
-    space = service.space(service.pick(wish.model))
-    demand(request, space.id)
+    space = space_of(request, service, wish.model)
     check_dimensions(wish.dimensions, space.model)
     embedded = await service.embed(space, items, deadline=deadline)
     vectors = cut(embedded.vectors, wish.dimensions)
@@ -78,8 +77,7 @@ async def classify(request: Request) -> Response:
     deadline = deadline_of(request, service)
     upload, wish = await read_request(request, service, ClassifyRequest)
     asked = question(wish, service.label_sets)
-    space = service.space(service.pick(wish.model))
-    demand(request, space.id)
+    space = space_of(request, service, wish.model)
     found = await service.classify(space, asked, _pictures(upload), deadline=deadline)
     body = answers.classifications(found, asked, wish, _request_id(request))
     return _answer(found.pictures, body)
@@ -97,8 +95,7 @@ async def similarity(request: Request) -> Response:
     deadline = deadline_of(request, service)
     upload, wish = await read_request(request, service, SimilarityRequest)
     texts = [read_text(text, f"texts[{number}]") for number, text in enumerate(wish.texts)]
-    space = service.space(service.pick(wish.model))
-    demand(request, space.id)
+    space = space_of(request, service, wish.model)
     embedded = await service.embed(space, [*texts, *_pictures(upload)], deadline=deadline)
     body = answers.similarity(embedded[: len(texts)], embedded[len(texts) :], _request_id(request))
     return _answer(embedded, body)
@@ -117,16 +114,10 @@ def clip_of(request: Request) -> ClipService:
     return service
 
 
-def demand(request: Request, space: str) -> None:
-    """Raise `SpaceMismatch` where the caller demands another space than `space`."""
+def space_of(request: Request, service: ClipService, model: str | None) -> Space:
+    """The space that a request means: the one that it demands by its header, or the one that serves."""
     demanded = request.headers.get(DEMANDED)
-    if demanded is not None and demanded.strip().strip('"') != space:
-        shown = demanded[:64] if demanded.isascii() and demanded.isprintable() else "another one"
-        raise SpaceMismatch(
-            f"The request demands embedding space {shown}; this model answers in {space}."
-            " Embed what you have stored anew, or ask for a version of the model that answers in that space.",
-            param=DEMANDED,
-        )
+    return service.space(service.pick(model), None if demanded is None else demanded.strip().strip('"'))
 
 
 def check_dimensions(wanted: int | None, model: Clip) -> None:

@@ -1,5 +1,6 @@
 """What the CLIP service adds to a service: many items as one answer of one embedding space, and named label sets.
 
+space     the weights that serve, or those kept beside them whose embedding space the request demands
 embed     items, a few at a time -> vectors, all by the weights that the request began with
 classify  the question's class vectors from memory, or from its prompts -> pictures against them
 """
@@ -14,6 +15,7 @@ from services.clip.classify import Matrix, Question, classes, scores
 from services.clip.items import Item
 from services.clip.labelsets import LabelSets
 from services.clip.model import Clip
+from shared.errors import SpaceMismatch
 from shared.serving.batch import AnyModel
 from shared.serving.cache import Cache
 from shared.serving.engine import Answer
@@ -21,6 +23,7 @@ from shared.serving.model import Identity, Weights
 from shared.serving.service import Service
 from shared.settings import ServiceSettings
 
+DEMANDED = "if-embedding-space"
 WINDOW = 16  # items of one request that wait at a time, so that a long one does not fill the queue
 REMEMBERED = 256  # questions; one of 100 labels and 512 dimensions takes 200 kB
 
@@ -101,9 +104,18 @@ class ClipService(Service):
             name: Cache[tuple[object, ...], Classes](REMEMBERED, model=name, name="classes") for name in self.references
         }
 
-    def space(self, name: str) -> Space:
-        """The space that `name` answers in now. Raises `ModelNotFound`, or `Unavailable` while it loads."""
-        return Space(self.weights(name))
+    def space(self, name: str, demanded: str | None = None) -> Space:
+        """The space that `name` answers in now, or the one of that id, where its weights are kept beside.
+
+        Raises `SpaceMismatch`, `ModelNotFound`, or `Unavailable` while it loads.
+        """
+        weights, kept = self.weights(name), self.running.lane(name).beside
+        spaces = [Space(weights), *([] if kept is None else [Space(kept)])]
+        chosen = next((space for space in spaces if demanded in (None, space.id)), None)
+        if chosen is None:
+            assert demanded is not None
+            raise _mismatch(demanded, [space.id for space in spaces])
+        return chosen
 
     async def embed(self, space: Space, items: Sequence[Item], *, deadline: float) -> Embedded:
         """Embed `items` in `space`, whatever serves meanwhile."""
@@ -127,6 +139,15 @@ class ClipService(Service):
         known = Classes(classes(texts.vectors, len(asked.templates)), texts.tokens)
         cache.put(key, known)
         return Classified(_scores(seen, known, asked), seen, known.tokens)
+
+
+def _mismatch(demanded: str, spaces: Sequence[str]) -> SpaceMismatch:
+    shown = demanded[:64] if demanded.isascii() and demanded.isprintable() else "another one"
+    return SpaceMismatch(
+        f"The request demands embedding space {shown}; this model answers in {' and '.join(spaces)}."
+        " Embed what you have stored anew, or ask for a version of the model that answers in that space.",
+        param=DEMANDED,
+    )
 
 
 def _scores(seen: Embedded, known: Classes, asked: Question) -> NDArray[np.float64]:

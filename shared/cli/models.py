@@ -31,6 +31,7 @@ EXAMPLES = """examples:
   ocelli models import clip-vit-base-patch32/ --as clip --champion
   ocelli models push clip@my-version
   ocelli models rollback clip
+  ocelli models retire clip@my-old-version
   ocelli models history clip
 """
 IMPORTS = """\
@@ -65,6 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     rollout.configure_push(add("push", _on(rollout.run_push), "serve a version on all replicas, or on none"))
     rollout.configure_push(add("promote", _on(rollout.run_push), "the same as push"))
     rollout.configure_rollback(add("rollback", _on(rollout.run_rollback), "serve the version before again"))
+    rollout.configure_retire(add("retire", _on(rollout.run_retire), "end the embedding space that serves beside"))
     rollout.configure_history(add("history", _on(rollout.run_history), "what served, since when, and by whose hand"))
 
 

@@ -1,4 +1,4 @@
-"""`ocelli models push | promote | rollback | history`: new weights into the services, the way back, and the past.
+"""`ocelli models push | promote | rollback | retire | history`: new weights into the services, the way back, the past.
 
 reference -> store, replicas, key -> shared.rollout.push -> a line per replica and step -> what serves now
 """
@@ -7,18 +7,20 @@ import argparse
 import asyncio
 import json
 import textwrap
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.cli.table import when
-from shared.rollout.fleet import Fleet
+from shared.rollout.errors import NotKept
+from shared.rollout.fleet import Fleet, Reply
+from shared.rollout.kept import Retired, retire
 from shared.rollout.push import Outcome, push, roll_back
 from shared.rollout.reach import reach
 from shared.weights.aliases import Pointer
 from shared.weights.errors import NotInStore
 from shared.weights.manifest import Data, Manifest
-from shared.weights.names import parse
+from shared.weights.names import check, parse
 from shared.weights.store import Store
 from shared.who import user
 
@@ -26,6 +28,7 @@ FAMILIES = {"detection": ("faster-rcnn", "ssd", "mask-rcnn")}  # the models of a
 WIDTH = 60  # of what the data is, beside its hash
 TOLD = ("run", "gate", "forced")  # parameters that the fine-tuning job leaves in a manifest
 
+Done = TypeVar("Done")
 Action = Callable[[argparse.Namespace, Store, Path], int]
 
 
@@ -44,6 +47,13 @@ def configure_push(parser: argparse.ArgumentParser) -> None:
 def configure_rollback(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `rollback`."""
     parser.add_argument("model", help="a model, or a service for that of its models that was pushed last")
+    _configure_fleet(parser)
+
+
+def configure_retire(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `retire`."""
+    parser.add_argument("reference", help="model@version; or a model, with --space")
+    parser.add_argument("--space", metavar="ID", help="the id of the embedding space that ends, in place of a version")
     _configure_fleet(parser)
 
 
@@ -84,6 +94,23 @@ def run_rollback(arguments: argparse.Namespace, store: Store, state: Path) -> in
     return _tell(model, asyncio.run(_with_fleet(arguments, model, state, act)))
 
 
+def run_retire(arguments: argparse.Namespace, store: Store, state: Path) -> int:
+    """End the service of the embedding space of before."""
+    model, at, version = arguments.reference.partition("@")
+    if bool(at) == bool(arguments.space):
+        raise NotKept(f"Say which space ends: {model}@<version>, or {model} --space <id>.")
+
+    async def act(fleet: Fleet) -> Retired:
+        return await retire(store, model, fleet=fleet, version=version or None, space=arguments.space)
+
+    retired = asyncio.run(_with_fleet(arguments, check(model, "model"), state, act))
+    count, seconds = len(retired.replies), retired.seconds
+    print(f"{model}@kept -> nothing  (was {retired.version})")
+    print(f"It has ended on {count - len(retired.late)} of {count} replicas, {seconds:.2f} s after the beginning.")
+    _tell_late(retired.late)
+    return 0
+
+
 def run_history(arguments: argparse.Namespace, store: Store, _: Path) -> int:
     """Every version that champion pointed at, since when and by whose hand, and where it came from."""
     model = _named(arguments.model, store)
@@ -101,8 +128,8 @@ def run_history(arguments: argparse.Namespace, store: Store, _: Path) -> int:
 
 
 async def _with_fleet(
-    arguments: argparse.Namespace, model: str, state: Path, act: Callable[[Fleet], Awaitable[Outcome]]
-) -> Outcome:
+    arguments: argparse.Namespace, model: str, state: Path, act: Callable[[Fleet], Awaitable[Done]]
+) -> Done:
     def say(line: str) -> None:
         print(line, flush=True)
 
@@ -125,9 +152,15 @@ def _tell(model: str, outcome: Outcome) -> int:
     identity, count = outcome.identity, len(outcome.replies)
     print(f"{model}@champion -> {identity.version}  (was {outcome.before or 'not set'})  {identity.digest}")
     print(f"It serves on {count - len(outcome.late)} of {count} replicas, {outcome.seconds:.2f} s after the beginning.")
-    for reply in outcome.late:
-        print(f"{reply.replica} has yet to follow: {reply.reason}")
+    if outcome.kept:
+        print(f"{model}@{outcome.kept} serves on for its space, until: ocelli models retire {model}@{outcome.kept}")
+    _tell_late(outcome.late)
     return 0
+
+
+def _tell_late(late: Sequence[Reply]) -> None:
+    for reply in late:
+        print(f"{reply.replica} has yet to follow: {reply.reason}")
 
 
 def _fields(move: Pointer, manifest: Manifest) -> dict[str, Any]:

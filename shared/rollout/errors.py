@@ -3,6 +3,8 @@
 RolloutError
 ├── Refused          a replica does not take the version, or is not there: nothing was changed
 ├── SpaceMoved       its embeddings are not comparable with those of before
+├── SpaceKept        two embedding spaces serve already
+├── NotKept          there is no such space, or version, beside the one that serves
 └── NoWayBack        there is no version before this one
 """
 
@@ -23,6 +25,14 @@ class Refused(RolloutError):
 
 class SpaceMoved(RolloutError):
     """The new weights embed into another space, and nobody said that this is meant."""
+
+
+class SpaceKept(RolloutError):
+    """The space of an earlier push is kept beside the one that serves; a third has no place."""
+
+
+class NotKept(RolloutError):
+    """What should be retired is not kept."""
 
 
 class NoWayBack(RolloutError):

@@ -56,8 +56,13 @@ class Fleet:
 
     async def serving(self, model: str) -> list[Replica]:
         """Those of the replicas that can be reached and serve `model`."""
+        return [reply.replica for reply in await self.states(model)]
+
+    async def states(self, model: str) -> list[Reply]:
+        """What those of the replicas that can be reached say of `model`, where they serve it."""
         replies = await asyncio.gather(*(self._ask(each, "GET", "", None, SWAP_S) for each in self.replicas))
-        return [reply.replica for reply in replies if reply.state and model in _models(reply.state)]
+        told = ((reply.replica, _models(reply.state or {}).get(model)) for reply in replies)
+        return [Reply(replica, state) for replica, state in told if state is not None]
 
     async def every(
         self, action: str, model: str, what: Mapping[str, str], *, among: Sequence[Replica] | None = None
@@ -94,5 +99,5 @@ def _reply(replica: Replica, status: int, body: bytes) -> Reply:
         return Reply(replica, None, "no_admin", f"answers {status}: it has no admin surface, or is still starting")
 
 
-def _models(overview: Mapping[str, Any]) -> set[str]:
-    return {str(one.get("model")) for one in overview.get("models", ())}
+def _models(overview: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {str(one.get("model")): one for one in overview.get("models", ())}

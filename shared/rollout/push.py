@@ -2,6 +2,7 @@
 
 push       prepare everywhere -> all ready?  -> the alias moves, if it still points where it did -> commit everywhere
                               -> one is not  -> abort everywhere; nothing was changed
+           into a new embedding space: before it the alias kept moves to the version of before, which serves on beside
 roll_back  the alias moves back -> every replica takes the weights before, which are warm
 
 The alias is the truth: who misses its commit follows within seconds. So whenever the pusher dies, all replicas come to
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 from shared.rollout.errors import NoWayBack, Refused, SpaceMoved
 from shared.rollout.fleet import Fleet, Reply
+from shared.rollout.kept import Kept, settle
 from shared.serving.model import Identity
 from shared.weights.errors import NotInStore
 from shared.weights.store import Store
@@ -28,12 +30,14 @@ class Outcome:
     """What a push did: the version that serves now, the one before, and who took it.
 
     late    replicas that were not reached, or did not do it: they follow the alias
+    kept    the version of the space of before, which serves beside
     """
 
     identity: Identity
     before: str | None
     replies: tuple[Reply, ...]
     seconds: float
+    kept: str | None = None
 
     @property
     def late(self) -> list[Reply]:
@@ -46,29 +50,38 @@ async def push(
 ) -> Outcome:
     """Serve `model@version` on every replica of `fleet`, and let champion point at it.
 
-    Raises `SpaceMoved` for embeddings that are not comparable with those of before, unless a `new_space` is meant.
+    Raises `SpaceMoved` for embeddings that are not comparable with those of before, unless a `new_space` is meant; then
+    the version of before serves on beside it. Raises `SpaceKept` where that of an earlier push still does.
     Raises `Refused` where a replica does not take it (or cannot be reached, unless `allow_missing`), `AliasMoved` where
     champion was moved meanwhile, and other `StoreError`s. Nothing is changed then.
     """
     began = time.monotonic()
     identity, champion = store.resolve(f"{model}@{version}"), store.pointer(model, "champion")
     before = None if champion is None else champion.version
+    kept = Kept(store, model, fleet.by)
+    left = None if before == identity.version else before  # the version whose space may be left
     if not new_space:
         _guard_space(store, identity)
+    elif left is not None:
+        kept.expect_room(identity.version, left)
     digest, replies = {"digest": identity.digest}, list[Reply]()
     try:
         replies = await fleet.every("prepare", model, {"version": identity.version})
         _check(f"{model}@{identity.version}", replies, allow_missing=allow_missing)
+        if new_space and left is not None and _have_spaces(replies):
+            kept.hold(left)
         store.move_alias(model, "champion", identity.version, expected=before, by=fleet.by)
     except BaseException:
+        kept.restore()
         # Whoever interrupts the prepare phase leaves nobody to say who is ready.
         ready = [reply.replica for reply in replies if reply.ok] if replies else fleet.replicas
         await asyncio.shield(fleet.every("abort", model, digest, among=ready))
         raise
     ready = [reply.replica for reply in replies if reply.ok]
     missing = [reply for reply in replies if not reply.ok]
-    committed = await fleet.every("commit", model, digest, among=ready)
-    return Outcome(identity, before, (*committed, *missing), time.monotonic() - began)
+    committed = await fleet.every("commit", model, digest | kept.order, among=ready)
+    settle(store, model, identity.version, by=fleet.by)
+    return Outcome(identity, before, (*committed, *missing), time.monotonic() - began, kept.version)
 
 
 async def roll_back(store: Store, model: str, *, fleet: Fleet) -> Outcome:
@@ -87,6 +100,7 @@ async def roll_back(store: Store, model: str, *, fleet: Fleet) -> Outcome:
     replies = await fleet.every("rollback", model, {"digest": identity.digest})
     warm = [reply for reply in replies if reply.code != "not_warm"]
     cold = await _anew(fleet, identity, [reply for reply in replies if reply.code == "not_warm"])
+    settle(store, model, identity.version, by=fleet.by)
     return Outcome(identity, before, (*warm, *cold), time.monotonic() - began)
 
 
@@ -110,6 +124,12 @@ def _guard_space(store: Store, identity: Identity) -> None:
             f"in the mean, at most {MOST_SHIFT}. Vectors that users keep would not fit any more. Teach it with "
             "--replay, or push it with --new-space and embed again what was kept."
         )
+
+
+def _have_spaces(replies: Sequence[Reply]) -> bool:
+    """Whether the weights that serve embed; nobody there to ask counts as a yes."""
+    told = [reply.state["serving"] for reply in replies if reply.state]
+    return not told or any("embedding_space" in serving for serving in told)
 
 
 def _check(what: str, replies: Sequence[Reply], *, allow_missing: bool) -> None:

@@ -2,9 +2,10 @@
 
 GET  /admin/weights                     what serves, what is warm, what is prepared, what was refused
 POST /admin/weights/{model}/prepare     {"version": "v2"}       read, prove and keep ready
-POST /admin/weights/{model}/commit      {"digest": "sha256:…"}  serve what is prepared
+POST /admin/weights/{model}/commit      {"digest": "sha256:…"}  serve what is prepared ("keep": and this digest beside)
 POST /admin/weights/{model}/abort       {"digest": "sha256:…"}  let go of it
 POST /admin/weights/{model}/rollback    {"digest": "sha256:…"}  serve the weights before, which are warm
+POST /admin/weights/{model}/retire      {"digest": "sha256:…"}  let go of what serves beside, in its own space
 
 key -> path -> body within 4 KB -> names -> Swaps -> the state of the model. Versions come from the store by their
 names: never a path, a URL or bytes.
@@ -38,7 +39,10 @@ from shared.weights.names import check
 
 BODY_BYTES = 4096
 OVERVIEW = "/admin/weights"
-CHANGE = re.compile(r"/admin/weights/([^/]*)/(prepare|commit|abort|rollback)")
+CHANGE = re.compile(r"/admin/weights/([^/]*)/(prepare|commit|abort|rollback|retire)")
+
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class _Order(BaseModel):
@@ -56,7 +60,13 @@ class PrepareOrder(_Order):
 class SwapOrder(_Order):
     """Do something with the weights of a digest."""
 
-    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    digest: Digest
+
+
+class CommitOrder(SwapOrder):
+    """Serve what is prepared."""
+
+    keep: Digest | None = Field(None, description="what serves beside from now on, for its embedding space")
 
 
 def admin(swaps: Swaps, settings: ServiceSettings, key: str | None) -> Application:
@@ -115,8 +125,12 @@ class Admin:
             wanted = parse(PrepareOrder, fields, strict=True)
             await self._swaps.prepare(model, wanted.version, by=wanted.by)
             return
+        if action == "commit":
+            chosen = parse(CommitOrder, fields, strict=True)
+            self._swaps.commit(model, chosen.digest, by=chosen.by, keep=chosen.keep)
+            return
         order = parse(SwapOrder, fields, strict=True)
-        do = {"commit": self._swaps.commit, "abort": self._swaps.abort, "rollback": self._swaps.roll_back}[action]
+        do = {"abort": self._swaps.abort, "rollback": self._swaps.roll_back, "retire": self._swaps.retire}[action]
         do(model, order.digest, by=order.by)
 
     def _overview(self) -> dict[str, Any]:
@@ -131,13 +145,16 @@ class Admin:
             "follows": "champion" if swaps.follows(name) else None,
             "serving": lane.weights and {**_told(lane.weights), "since": round(lane.since, 3)},
             "previous": lane.previous and _told(lane.previous),
+            "kept": lane.beside and _told(lane.beside),
             "prepared": prepared and {**_told(prepared.weights), **(waits or {})},
             "refused": swaps.refused[name],
         }
 
 
 def _told(weights: Weights) -> dict[str, Any]:
-    return {"version": weights.identity.version, "digest": weights.identity.digest}
+    space = weights.model.space
+    told = {"version": weights.identity.version, "digest": weights.identity.digest}
+    return {**told, "embedding_space": space} if space else told
 
 
 def _expect(scope: Scope, method: str) -> None:

@@ -39,13 +39,15 @@ log = logs.get(__name__)
 
 
 class Lane:
-    """One served name with its queue, the weights that answer, and those before, which stay warm for a way back."""
+    """One served name with its queue, the weights that answer, those before, which stay warm for a way back, and those
+    that are kept beside them for whoever asks for their embedding space."""
 
     def __init__(self, name: str, make: Callable[[], AnyModel], queue: BatchQueue) -> None:
         """`make` makes an empty model."""
         self.name, self.make, self.queue = name, make, queue
         self.weights: Weights | None = None
         self.previous: Weights | None = None
+        self.kept: Weights | None = None
         self.since = 0.0  # when the weights began to serve, of `time.time()`
         BATCH_LIMIT.labels(name).set_function(lambda: queue.batch_limit)
         QUEUE_DEPTH.labels(name).set_function(lambda: queue.taken)
@@ -61,16 +63,14 @@ class Lane:
         """Which weights answer; None before the first."""
         return None if self.weights is None else self.weights.identity
 
+    @property
+    def beside(self) -> Weights | None:
+        """What serves beside the weights that answer, for whoever demands its space."""
+        return None if self.kept is self.weights else self.kept
+
     def take(self, weights: Weights) -> None:
         """Answer from `weights` from now on. One assignment: who was accepted before keeps what served then."""
         self.previous, self.weights, self.since = self.weights, weights, time.time()
-
-    def run(self, batch: Sequence[Ticket], post: Post) -> None:
-        """Answer `batch` through `post`, in one piece or several. Raises `DeviceLost` after telling every caller."""
-        groups = defaultdict[Weights, list[Ticket]](list)
-        for ticket in batch:
-            assert ticket.weights is not None
-            groups[ticket.weights].append(ticket)
         if self.kept is weights:
             self.kept = None
 
@@ -81,6 +81,13 @@ class Lane:
         if "decode" in laps:
             self._stages["decode"].observe(laps["decode"])
         return features
+
+    def run(self, batch: Sequence[Ticket], post: Post) -> None:
+        """Answer `batch` through `post`, in one piece or several. Raises `DeviceLost` after telling every caller."""
+        groups = defaultdict[Weights, list[Ticket]](list)
+        for ticket in batch:
+            assert ticket.weights is not None
+            groups[ticket.weights].append(ticket)
         for weights, tickets in groups.items():
             self._predict(weights.model, tickets, post)
 
@@ -89,6 +96,8 @@ class Lane:
         tickets = [ticket for ticket in batch if ticket.wanted(now)]
         if not tickets:
             return
+        for ticket in tickets:
+            ticket.started = now
         try:
             results = model.predict([ticket.features for ticket in tickets])
             outcomes = list(zip(tickets, results, strict=True))
@@ -103,7 +112,7 @@ class Lane:
         self.queue.remember_success(len(tickets), finished - started)
         self._batch_size.observe(len(tickets))
         for ticket in tickets:
-            ticket.started, ticket.finished = started, finished
+            ticket.finished = finished
             for stage, seconds in ticket.stages.items():
                 self._stages[stage].observe(seconds)
 

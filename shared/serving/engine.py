@@ -46,8 +46,8 @@ class Answer:
     result: Any
     identity: Identity
     stages: Mapping[str, float]
-
     finished: float  # when the device was done with it, of time.monotonic()
+
 
 class Engine:
     """The lanes of one device, the pool that prepares for them, and the thread that runs them."""
@@ -63,11 +63,11 @@ class Engine:
         self._beat = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self.loop, name="device", daemon=True)
-
         DEVICE_HEALTHY.labels(service).set_function(lambda: self.health == "ok")
         for outcome in OUTCOMES:  # a counter that begins at its first error hides that error from rates
             for name in self.lanes:
                 REQUESTS.labels(service, name, outcome)
+
     def start(self) -> None:
         """Start the device thread."""
         self._thread.start()
@@ -155,7 +155,6 @@ class Engine:
             result = await ticket.future
         finally:
             late.cancel()
-            trace_item(ticket)
         return Answer(result, weights.identity, ticket.stages, ticket.finished)
 
     async def call(self, function: Callable[[], T]) -> T:
@@ -175,9 +174,12 @@ class Engine:
         self.scheduler.post(job)
         return await future
 
-    async def try_out(self, name: str, path: Path, identity: Identity) -> Weights:
-        """The weights at `path`, warm and proved beside those that serve under `name`. Raises `RefusedWeights`."""
-        return await Trial(self.lanes[name], self.call).run(path, identity)
+    async def try_out(self, name: str, path: Path, identity: Identity, *, race: bool = True) -> Weights:
+        """The weights at `path`, warm and proved beside those that serve under `name`. Raises `RefusedWeights`.
+
+        Without a `race` they may be as slow as they are: they served before what serves now.
+        """
+        return await Trial(self.lanes[name], self.call, race=race).run(path, identity)
 
     async def take_over(self, name: str, path: Path, identity: Identity) -> None:
         """Serve the weights at `path` under `name`. Raises `RefusedWeights`; what served before goes on then."""

@@ -3,6 +3,9 @@
 every follow_s: read the pointer -> the digest that serves? -> done
                                  -> another one -> prepare, unless it is prepared -> commit      refused -> told once
 
+Before it the pointer kept, of a model with an embedding space: what it names serves beside, so that who demands the
+space of before finds it without a gap.
+
 So a replica that was away, or that a pusher did not reach, comes to serve what the others serve.
 """
 
@@ -34,30 +37,57 @@ class Follower:
         """Look, again and again, until cancelled."""
         while True:
             await asyncio.sleep(self._every)
-            for name in self._names:
-                try:
-                    await self.look(name)
-                except RefusedWeights:
-                    continue  # told by whoever refused them
-                except (OcelliError, StoreError, OSError) as error:
-                    self._say(name, str(error))
-                else:
-                    self._say(name, "")
+            await self.look_at_all()
+
+    async def look_at_all(self) -> None:
+        """Look once; what stands in the way of one model is told, and stops no other."""
+        for name in self._names:
+            try:
+                await self.look(name)
+            except RefusedWeights:
+                continue  # told by whoever refused them
+            except (OcelliError, StoreError, OSError) as error:
+                self._say(name, str(error))
+            else:
+                self._say(name, "")
 
     async def look(self, name: str) -> None:
-        """Serve under `name` what champion points at. Raises `RefusedWeights`, `Conflict`, `StoreError`, `OSError`."""
+        """Serve under `name` what kept and champion point at.
+
+        Raises `RefusedWeights`, `Conflict`, `StoreError`, `OSError`.
+        """
+        if self._swaps.engine.weights(name).model.space:
+            await self._look_at_kept(name)
+        await self._look_at_champion(name)
+
+    async def _look_at_kept(self, name: str) -> None:
+        swaps, lane = self._swaps, self._swaps.engine.lanes[name]
+        before = lane.kept
+        pointer = await asyncio.to_thread(swaps.store.pointer, name, "kept")
+        if lane.kept is not before:
+            return  # what was read may be older than what has come since
+        if pointer is None:
+            if before is not None:
+                swaps.retire(name, before.identity.digest, by=BY)
+        elif (before is None or before.identity.digest != pointer.digest) and not self._refused(name, pointer):
+            await swaps.keep(name, pointer.version, by=BY)
+
+    async def _look_at_champion(self, name: str) -> None:
         swaps, before = self._swaps, self._digest(name)
         pointer = await asyncio.to_thread(swaps.store.pointer, name, "champion")
         if pointer is None or self._digest(name) != before:
             return  # what was read may be older than what has come since
         WEIGHTS_SKEW.labels(name).set(pointer.digest != before)
-        if pointer.digest != before and pointer.digest not in swaps.refused[name]:
+        if pointer.digest != before and not self._refused(name, pointer):
             await self._take(name, pointer)
             WEIGHTS_SKEW.labels(name).set(0)
 
     async def _take(self, name: str, pointer: Pointer) -> None:
         await self._swaps.prepare(name, pointer.version, by=BY)
         self._swaps.commit(name, pointer.digest, by=BY)
+
+    def _refused(self, name: str, pointer: Pointer) -> bool:
+        return pointer.digest in self._swaps.refused[name]
 
     def _digest(self, name: str) -> str:
         return self._swaps.engine.weights(name).identity.digest

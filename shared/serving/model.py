@@ -94,6 +94,11 @@ class Model(ABC, Generic[Item, Features, Result, State]):
         """What `/v1/models` tells about the weights in use: at least capabilities, device and dtype."""
         return {"capabilities": [], "device": "cpu", "dtype": "float32"}
 
+    @property
+    def space(self) -> str:
+        """The id of the embedding space that results lie in, which compare only within one; empty where none do."""
+        return ""
+
     def memory(self) -> Mapping[str, int]:
         """Bytes of the device's memory, `allocated` by tensors and `reserved` by the allocator; empty on a CPU."""
         return {}

@@ -76,7 +76,7 @@ class Service:
         follower = Follower(swaps, every=s.follow_s)
         await follower.look_at_all()  # what is kept beside serves from the beginning
         if s.follow_s:
-            self._following = asyncio.create_task(Follower(swaps, every=s.follow_s).run())
+            self._following = asyncio.create_task(follower.run())
 
     async def close(self) -> None:
         """End the engine after everything that was accepted."""
@@ -89,7 +89,7 @@ class Service:
         await swaps.load(name)
 
     def describe(self, name: str) -> Mapping[str, Any]:
-        """What `/v1/models` tells about a model, the OpenAI fields first."""
+        """What `/v1/models` tells about a model, the OpenAI fields first; `kept` serves beside, by its space."""
         lane, weights = self.running.lane(name), self.weights(name)
         return {
             "id": name,
@@ -100,6 +100,7 @@ class Service:
             "version": weights.identity.version,
             "digest": weights.identity.digest,
             **weights.model.describe(),
+            **_kept(lane),
         }
 
     def _lane(self, name: str) -> Lane:
@@ -113,6 +114,13 @@ class Service:
     def _lose(self) -> None:
         self.probes.reach(Phase.LOST)
         self.probes.over.set()
+
+
+def _kept(lane: Lane) -> Mapping[str, Any]:
+    if lane.beside is None:
+        return {}
+    identity, space = lane.beside.identity, lane.beside.model.space
+    return {"kept": {"version": identity.version, "digest": identity.digest, "embedding_space": space}}
 
 
 def torch_version() -> str:

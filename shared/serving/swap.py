@@ -4,6 +4,8 @@ prepare    resolve -> verify -> is there room? -> try out, beside what serves ->
 commit     prepared -> serving -> previous, which stays warm
 abort      prepared -> gone; and so it is when nobody commits in time
 roll_back  previous <-> serving
+keep       a version of another embedding space serves beside, for whoever asks for that space
+retire     and no longer
 
 Commit and rollback are assignments: they wait for nothing, and every request keeps the weights that it began with.
 """
@@ -52,11 +54,11 @@ class Swaps:
         self.refused: dict[str, dict[str, str]] = {name: {} for name in references}  # digest -> reason, by name
         self._cache, self._wait = cache, wait
         self._at_work = ""
-
-    def follows(self, name: str) -> bool:
         for name in references:
             for outcome in RELOADS:  # a counter that begins at its first refusal hides that refusal from rates
                 MODEL_RELOADS.labels(name, outcome)
+
+    def follows(self, name: str) -> bool:
         """Whether the settings leave it to the alias champion which version serves under `name`."""
         return parse(self.references[name]).selector == "champion"
 
@@ -89,23 +91,27 @@ class Swaps:
                 log.info("weights_prepared", model=name, weights=version, digest=wanted.digest, by=by)
             return weights
 
-    def commit(self, name: str, digest: str, *, by: str) -> None:
-        """Serve what is prepared. Weights that serve already are committed. Raises `Conflict` for all others."""
+    def commit(self, name: str, digest: str, *, by: str, keep: str | None = None) -> None:
+        """Serve what is prepared, and beside it the weights of the digest `keep`, where those are warm.
+
+        Weights that serve already are committed. Raises `Conflict` for all others.
+        """
         lane = self.engine.lane(name)
         if lane.identity is not None and lane.identity.digest == digest:
             return
         prepared = self._expect(name, digest)
+        began = time.monotonic()
         self._let_go()
+        lane.kept = next((weights for weights in self._warm(lane) if weights.identity.digest == keep), lane.kept)
         lane.take(prepared.weights)
         self.refused[name].clear()
+        MODEL_SWAP_SECONDS.labels(name, "commit").observe(time.monotonic() - began)
         self._tell("weights_taken", lane, "ok", by=by)
 
-        began = time.monotonic()
     def abort(self, name: str, digest: str, *, by: str) -> None:
         """Let go of what is prepared. Raises `Conflict` where it is something else."""
         self._expect(name, digest)
         self._let_go()
-        MODEL_SWAP_SECONDS.labels(name, "commit").observe(time.monotonic() - began)
         MODEL_RELOADS.labels(name, "aborted").inc()
         log.info("weights_aborted", model=name, digest=digest, by=by)
 
@@ -118,6 +124,25 @@ class Swaps:
             raise Conflict(f"{name}: these weights are not warm here. Prepare and commit them.", code="not_warm")
         lane.take(lane.previous)
         self._tell("weights_rolled_back", lane, "rolled_back", by=by)
+
+    async def keep(self, name: str, version: str, *, by: str) -> None:
+        """Serve a version beside what serves under `name`, in its own embedding space. Raises as `prepare` does."""
+        lane = self.engine.lane(name)
+        with self._alone(f"{name}@{check(version, 'version')}"):
+            wanted = await asyncio.to_thread(self.store.resolve, f"{name}@{version}")
+            kept = self._at_hand(lane, wanted) or await self._try_out(lane, wanted, race=False)
+        lane.kept = kept
+        log.info("weights_kept", model=name, weights=version, digest=wanted.digest, space=kept.model.space, by=by)
+
+    def retire(self, name: str, digest: str, *, by: str) -> None:
+        """Let go of what is kept; nothing kept is retired already. Raises `Conflict` where it is something else."""
+        lane = self.engine.lane(name)
+        if lane.kept is None:
+            return
+        if lane.kept.identity.digest != digest:
+            raise Conflict(f"{name}@{lane.kept.identity.version} is what is kept here.", code="not_kept")
+        log.info("weights_retired", model=name, weights=lane.kept.identity.version, digest=digest, by=by)
+        lane.kept = None
 
     @contextlib.contextmanager
     def _alone(self, what: str) -> Iterator[None]:
@@ -140,14 +165,17 @@ class Swaps:
 
     def _at_hand(self, lane: Lane, wanted: Identity) -> Weights | None:
         """The weights, where they are proved and warm already."""
-        ready = (lane.weights, lane.previous, self.prepared.weights if self.prepared else None)
-        return next((weights for weights in ready if weights is not None and weights.identity == wanted), None)
+        return next((weights for weights in self._warm(lane) if weights.identity == wanted), None)
 
-    async def _try_out(self, lane: Lane, wanted: Identity) -> Weights:
+    def _warm(self, lane: Lane) -> list[Weights]:
+        ready = (lane.weights, lane.previous, lane.kept, self.prepared.weights if self.prepared else None)
+        return [weights for weights in ready if weights is not None]
+
+    async def _try_out(self, lane: Lane, wanted: Identity, *, race: bool = True) -> Weights:
         try:
             version = await asyncio.to_thread(self.store.fetch, f"{lane.name}@{wanted.version}", self._cache)
             await asyncio.to_thread(_make_room, lane, version)
-            weights = await self.engine.try_out(lane.name, version.path, _identity(lane.name, version))
+            weights = await self.engine.try_out(lane.name, version.path, _identity(lane.name, version), race=race)
         except RefusedWeights as error:
             self.refused[lane.name][wanted.digest] = str(error)
             MODEL_RELOADS.labels(lane.name, "refused").inc()

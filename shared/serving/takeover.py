@@ -31,8 +31,8 @@ log = logs.get(__name__)
 class Trial:
     """One set of weights, tried out for a lane."""
 
-    def __init__(self, lane: Lane, call: Call) -> None:
-        self.lane, self.model, self._call = lane, lane.make(), call
+    def __init__(self, lane: Lane, call: Call, *, race: bool = True) -> None:
+        self.lane, self.model, self._call, self._races = lane, lane.make(), call, race
 
     async def run(self, path: Path, identity: Identity) -> Weights:
         """Read the verified version at `path`, and prove it. Raises `RefusedWeights`, or `DeviceLost`."""
@@ -54,7 +54,7 @@ class Trial:
         await self._on_device(self.model, partial(self.model.use, state))
         await self._answer_golden_cases()
         await self._warm_up()
-        if self.lane.weights is not None:
+        if self._races and self.lane.weights is not None:
             await self._race(self.lane.weights.model)
 
     async def _answer_golden_cases(self) -> None:

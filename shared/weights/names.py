@@ -1,7 +1,7 @@
 """Names of models, versions and aliases, checked before any path is made of them.
 
 clip                    the champion of clip
-clip@champion           where an alias points (champion, candidate, previous)
+clip@champion           where an alias points (champion, candidate, previous, kept)
 clip@shapes-1           the version of that id
 clip@sha256:3fa9c1      the one version whose digest begins so
 """
@@ -13,7 +13,7 @@ from shared.weights.errors import BadName
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 PREFIX = re.compile(r"sha256:[0-9a-f]{6,64}")
-MOVABLE = ("champion", "candidate")
+MOVABLE = ("champion", "candidate", "kept")
 ALIASES = (*MOVABLE, "previous")
 
 

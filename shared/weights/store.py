@@ -137,28 +137,32 @@ class Store:
         return self._place(version.path, version.manifest, data)
 
     def aliases(self, model: str) -> dict[str, Pointer]:
-        """Where the aliases of a model point: champion, candidate, and previous, which champion left last."""
+        """Where the aliases of a model point: champion, candidate, kept, and previous, which champion left last."""
         return self._aliases.current(check(model, "model"))
 
     def pointer(self, model: str, alias: str) -> Pointer | None:
-        """Where champion or candidate points now, cheaply; None where it was never set."""
+        """Where champion, candidate or kept points now, cheaply; None where it was never set, or is retired."""
         return self._aliases.pointer(model, alias)
 
     def history(self, model: str, alias: str) -> list[Pointer]:
-        """Every move of champion or candidate, oldest first."""
+        """Every move of champion, candidate or kept, oldest first."""
         return self._aliases.history(model, alias)
 
     def move_alias(
         self, model: str, alias: str, version: str, *, expected: str | None, by: str = "operator"
     ) -> Pointer:
-        """Let champion or candidate point at `version` if it points at `expected` (None: nowhere yet).
+        """Let champion, candidate or kept point at `version` if it points at `expected` (None: nowhere).
 
         Raises `AliasMoved` when it points elsewhere by now, and `NotInStore` for an unknown version.
         """
-        now = datetime.now(UTC).replace(microsecond=0)
-        pointer = Pointer(version=version, digest=self._digest(model, version), by=by, at=now)
+        pointer = Pointer(version=version, digest=self._digest(model, version), by=by, at=_now())
         self._aliases.move(model, alias, pointer, expected=expected)
         return pointer
+
+    def retire_alias(self, model: str, alias: str, *, expected: Pointer, by: str = "operator") -> None:
+        """Let `alias` point nowhere, if it points where `expected` does. Raises `AliasMoved` when it does not."""
+        end = expected.model_copy(update={"by": by, "at": _now(), "retired": True})
+        self._aliases.move(model, alias, end, expected=expected.version)
 
     def _place(self, source: Path, manifest: Manifest, data: bytes) -> Identity:
         model, version = manifest.model, manifest.version
@@ -198,3 +202,7 @@ class Store:
 
 def _folder(model: str, version: str) -> str:
     return f"models/{check(model, 'model')}/{check(version, 'version')}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

@@ -51,7 +51,7 @@ def test_a_move_to_where_it_is_leaves_no_trace(store: Store, publish: Callable[.
 
 
 @pytest.mark.parametrize("alias", ["previous", "latest", "../champion", ""])
-def test_only_champion_and_candidate_can_be_moved(store: Store, publish: Callable[..., str], alias: str) -> None:
+def test_only_champion_candidate_and_kept_can_be_moved(store: Store, publish: Callable[..., str], alias: str) -> None:
     publish("v1")
     with pytest.raises(BadName):
         store.move_alias("clip", alias, "v1", expected=None)
@@ -107,3 +107,18 @@ def test_processes_that_race_leave_one_linear_history(store: Store, publish: Cal
         publish(name)
     with multiprocessing.get_context("fork").Pool(4) as pool:
         _check(store, pool.starmap(_race, [(store.url, seed) for seed in range(4)]))
+
+
+def test_an_alias_that_is_retired_points_nowhere_and_its_past_is_kept(
+    store: Store, publish: Callable[..., str]
+) -> None:
+    publish("v1"), publish("v2")
+    first = store.move_alias("clip", "kept", "v1", expected=None)
+    store.retire_alias("clip", "kept", expected=first, by="anna")
+    assert (store.pointer("clip", "kept"), store.aliases("clip")) == (None, {})
+    with pytest.raises(AliasMoved, match="points at nothing, not at v1"):
+        store.retire_alias("clip", "kept", expected=first)
+    store.move_alias("clip", "kept", "v1", expected=None)
+    assert store.resolve("clip@kept").version == "v1"
+    moves = [(move.version, move.by, move.retired) for move in store.history("clip", "kept")]
+    assert moves == [("v1", "operator", False), ("v1", "anna", True), ("v1", "operator", False)]

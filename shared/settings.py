@@ -113,15 +113,23 @@ class OcelliSettings(BaseSettings):
 class ProcessSettings(OcelliSettings):
     """What every process has: where it listens, its limits, how it stops."""
 
+    trusting: ClassVar[bool] = True  # callers are our own gateway, which has decided which traces are kept
+
     host: str = Field("127.0.0.1", description="address of the data port")
     port: Port = Field(0, description="data port")
     management_host: str = Field("127.0.0.1", description="address of the management port")
     management_port: Port | None = Field(None, description="metrics, probes and admin; data port + 1000 unless set")
+    revision: str = Field("", max_length=64, description="revision of the code, for `ocelli_build_info`")
     limits: Limits = Limits()
     deadline_s: Seconds = Field(30, description="longest time for one request; X-Request-Deadline-Ms may shorten it")
-    revision: str = Field("", max_length=64, description="revision of the code, for `ocelli_build_info`")
     drain_delay_s: float = Field(0, ge=0, le=60, description="time to go on serving after readiness went off")
     drain_s: Seconds = Field(25, description="time for accepted requests to finish after SIGTERM")
+    traces: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+        description="http://host:4318 of a collector that takes OTLP over HTTP; no traces unless set",
+    )
+    traces_ratio: float = Field(1, ge=0, le=1, description="share of the traces that are kept")
 
     @property
     def management(self) -> int:

@@ -14,13 +14,13 @@ import time
 import aiohttp
 from yarl import URL
 
+from services.gateway import attempt
 from services.gateway.answer import Answer, receive_answer
 from services.gateway.call import Call
 from services.gateway.replica import Replica
 from services.gateway.settings import GatewaySettings
 from services.gateway.upstreams import Outcome, Upstream
 from shared.errors import BadUpstream, DeadlineExceeded, RequestTimeout, Unavailable
-from shared.serving.metrics import UPSTREAM_RETRIES
 from shared.serving.middleware import Send
 
 
@@ -52,8 +52,8 @@ class Proxy:
         if answer.again:
             second = self._second(upstream, replica, call)
             if second is not None:
-                UPSTREAM_RETRIES.labels(upstream.name).inc()
-                answer = await self._try(upstream, second, call, send)
+                upstream.retries.inc()
+                answer = await self._try(upstream, second, call, send, resent=True)
             if answer.again:
                 await answer.pass_on(send)
 
@@ -65,9 +65,11 @@ class Proxy:
             return None
         return second if call.body.replayable and upstream.budget.take() else None
 
-    async def _try(self, upstream: Upstream, replica: Replica, call: Call, send: Send) -> Answer:
+    async def _try(
+        self, upstream: Upstream, replica: Replica, call: Call, send: Send, *, resent: bool = False
+    ) -> Answer:
         """Ask one replica, and pass its answer on unless another may do better."""
-        began = time.perf_counter()
+        began, span = time.perf_counter(), attempt.begin(call, upstream.name)
         replica.in_flight += 1
         replica.breaker.begin()
         answer = Answer(Outcome.CANCELLED)
@@ -79,6 +81,8 @@ class Proxy:
         finally:
             replica.in_flight -= 1
             upstream.record(replica, answer.outcome, time.perf_counter() - began)
+            if span is not None:
+                attempt.end(span, call, replica, answer, resent=resent)
 
     async def _ask(self, replica: Replica, call: Call) -> Answer:
         now = time.monotonic()

@@ -17,6 +17,7 @@ class GatewaySettings(ProcessSettings):
     """What the gateway has on top of every process."""
 
     service: ClassVar[str] = "gateway"
+    trusting: ClassVar[bool] = False
 
     port: Port = Field(8000, description="data port")
     published: str | None = Field(

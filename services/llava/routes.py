@@ -115,8 +115,11 @@ class Asked:
         async with self.engine.open(name, self.talk, deadline=self.deadline, weights=self.weights) as stream:
             logprobs = self.talk.sampling.logprobs is not None
             self.speech = Speech(stream, stops=self.stops, answers=self.talk.answers, logprobs=logprobs)
-            async for fresh in self.speech.deltas():
-                yield list(fresh)
+            try:
+                async for fresh in self.speech.deltas():
+                    yield list(fresh)
+            finally:
+                stream.counts = self.speech.counts
 
     @property
     def head(self) -> Any:

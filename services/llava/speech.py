@@ -3,7 +3,7 @@
 pieces -> text of each answer, as far as no stop string may begin in it -> deltas -> the end of all answers
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.llava.answers import logprob, usage
@@ -54,6 +54,18 @@ class Speech:
             return usage(prompt=0, said=0)
         pictures = sum(span.length for span in row.prompt.spans)
         return usage(prompt=len(row.prompt.tokens), said=self._said, cached=row.reused, pictures=pictures)
+
+    @property
+    def counts(self) -> Mapping[str, str | int]:
+        """The same by the names of OpenTelemetry's conventions for generative models."""
+        used = self.usage
+        return {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.request.model": self.stream.identity.model,
+            "gen_ai.usage.input_tokens": used["prompt_tokens"],
+            "gen_ai.usage.output_tokens": used["completion_tokens"],
+            "gen_ai.usage.cache_read.input_tokens": used["prompt_tokens_details"]["cached_tokens"],
+        }
 
     def _hear(self, piece: Piece) -> Delta | None:
         self._said += 1

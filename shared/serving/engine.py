@@ -22,13 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shared import logs
+from shared import logs, tracing
 from shared.errors import DeadlineExceeded, ModelNotFound, OcelliError, Unavailable
 from shared.serving.batch import DEVICE_LOST, Lane, Outcome
 from shared.serving.metrics import DEVICE_HEALTHY, OUTCOMES, REQUESTS
 from shared.serving.model import DeviceLost, Identity, Weights
 from shared.serving.pool import Pool
 from shared.serving.scheduler import Scheduler
+from shared.serving.stages import trace_batch, trace_item, trace_stream
 from shared.serving.stream import Stream, StreamLane
 from shared.serving.takeover import Trial
 from shared.serving.ticket import Ticket
@@ -113,13 +114,14 @@ class Engine:
         assert isinstance(lane, StreamLane)
         with lane.in_flight.track_inprogress():
             weights = weights or self.weights(name)
-            stream = Stream(weights.identity, deadline, self._loop)
+            stream = Stream(weights.identity, deadline, self._loop, span=tracing.here())
             try:
                 self._begin(lane, item, weights, stream)
                 yield stream
             finally:
                 outcome = stream.outcome
                 stream.leave()
+                trace_stream(stream)
                 REQUESTS.labels(self.service, name, "ok" if outcome is None else _outcome(outcome)).inc()
 
     def lane(self, name: str) -> Lane:
@@ -148,13 +150,14 @@ class Engine:
 
     async def _live(self, lane: Lane, item: Any, weights: Weights, deadline: float) -> Answer:
         self.scheduler.reserve(lane.queue, deadline)
-        ticket = Ticket(deadline, self._loop.create_future(), weights=weights)
+        ticket = Ticket(deadline, self._loop.create_future(), weights=weights, span=tracing.here())
         self.pool.submit(self.submit, lane, item, ticket)
         late = self._loop.call_later(deadline - ticket.accepted, ticket.fail, DeadlineExceeded())
         try:
             result = await ticket.future
         finally:
             late.cancel()
+            trace_item(ticket)
         return Answer(result, weights.identity, ticket.stages, ticket.finished)
 
     async def call(self, function: Callable[[], T]) -> T:
@@ -268,6 +271,7 @@ class Engine:
 
 
 def _answer(outcomes: Sequence[Outcome]) -> None:
+    trace_batch(outcomes)
     for ticket, outcome in outcomes:
         if isinstance(outcome, OcelliError):
             ticket.fail(outcome)

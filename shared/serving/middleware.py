@@ -11,15 +11,18 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from shared import logs
+from shared import logs, tracing
 from shared.errors import OcelliError, RequestTimeout, TooLarge, UnsupportedMedia
 from shared.serving.answers import NOSNIFF, new_request_id, send_error
 from shared.serving.metrics import http_active, http_seconds
 from shared.settings import Limits
+
+if TYPE_CHECKING:
+    from shared.spans import Span, Tracer
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -28,7 +31,6 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 PROBE = "probe"  # the route of probes on the data port, which would fill the log
 CLIENT_LEFT = 499  # never sent; nginx's number for logs and metrics
@@ -46,11 +48,13 @@ class Edge:
         limits: Limits,
         route_of: Callable[[Scope], str],
         draining: Callable[[], bool] = lambda: False,
+        tracer: "Tracer | None" = None,
     ) -> None:
         self.app = app
         self.limits = limits
         self.route_of = route_of
         self.draining = draining
+        self.tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request; other kinds of connection are refused by closing them."""
@@ -71,6 +75,7 @@ class Exchange:
         self.finished = False
         self.left = asyncio.Event()
         self.slow = False
+        self.span: Span | None = None
         self._watch: asyncio.Task[None] | None = None
         task = asyncio.current_task()
         assert task is not None
@@ -110,8 +115,13 @@ class Exchange:
         self._id = request_id.encode()
         self.scope.setdefault("state", {})["request_id"] = request_id
         bound = {"request_id": request_id}
-        if trace := TRACEPARENT.fullmatch(headers.get(b"traceparent", b"")):
-            bound |= {"trace_id": trace[1].decode(), "span_id": trace[2].decode()}
+        parent = tracing.parent_of(headers)
+        if self.edge.tracer is not None:
+            self.span = self.edge.tracer.serve("request", parent)
+            tracing.enter(self.span)
+            bound |= self.span.ids
+        elif parent is not None:
+            bound |= {"trace_id": parent.trace_id, "span_id": parent.span_id}
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(**bound)
 
@@ -176,8 +186,22 @@ class Exchange:
         seconds = time.perf_counter() - self.started
         route = self.edge.route_of(self.scope)
         http_seconds(method, route, self.status or CLIENT_LEFT).observe(seconds)
+        self._trace(method, route)
         write = log.debug if route == PROBE else log.info
         write(
             "request", method=method, route=route, status=self.status or CLIENT_LEFT,
             duration_ms=round(seconds * 1000, 2), bytes_in=self.received,
+        )  # fmt: skip
+
+    def _trace(self, method: str, route: str) -> None:
+        if self.span is None or route == PROBE:  # a span that never ends is never sent
+            return
+        status = self.status or CLIENT_LEFT
+        self.span.end(
+            name=f"{method} {route}",
+            attributes={
+                "http.request.method": method, "http.route": route, "http.response.status_code": status,
+                "http.request.body.size": self.received,
+            },
+            error=str(status) if status >= 500 else None,
         )  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from shared import tracing
 from shared.errors import Unavailable
 
 T = TypeVar("T")
@@ -35,7 +36,8 @@ class Pool:
             self.outstanding += 1
         work = self._executor.submit(function, *arguments)
         work.add_done_callback(self._done)
-        return await asyncio.wrap_future(work)
+        with tracing.span(getattr(function, "__name__", "work").strip("_")):
+            return await asyncio.wrap_future(work)
 
     def _done(self, _: object) -> None:
         with self._lock:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import uvicorn
 
-from shared import logs
+from shared import logs, tracing
 from shared.serving.middleware import Application, Edge, Scope
 from shared.serving.probes import Phase, Probes
 from shared.serving.protocol import GuardedProtocol
@@ -43,10 +43,17 @@ def serve(
 ) -> None:
     """Run `app` until SIGTERM or SIGINT, and exit with a code that says how it ended."""
     logs.configure(settings.service, level=settings.log_level, fmt=settings.log_format)
-    edge = Edge(probes.before(app), limits=settings.limits, route_of=route_of, draining=lambda: probes.draining)
-    loop_factory = uvicorn.Config(edge, loop="auto", log_config=None).get_loop_factory()
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        raise SystemExit(runner.run(Process(settings, edge, life, probes).run()))
+    with tracing.opened(
+        settings.traces, service=settings.service, ratio=settings.traces_ratio, trusting=settings.trusting
+    ) as tracer:
+        edge = Edge(
+            probes.before(app), limits=settings.limits, route_of=route_of, draining=lambda: probes.draining,
+            tracer=tracer,
+        )  # fmt: skip
+        loop_factory = uvicorn.Config(edge, loop="auto", log_config=None).get_loop_factory()
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            code = runner.run(Process(settings, edge, life, probes).run())
+    raise SystemExit(code)
 
 
 class Process:

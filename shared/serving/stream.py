@@ -19,7 +19,7 @@ import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared import logs
 from shared.errors import DeadlineExceeded, OcelliError, Unavailable
@@ -36,23 +36,29 @@ from shared.serving.model import DeviceLost, Features, Identity, Item, Model, Re
 from shared.serving.queue import BatchQueue
 from shared.serving.scheduler import Scheduler
 
+if TYPE_CHECKING:
+    from shared.spans import Span
+
 log = logs.get(__name__)
 
 
 class Stream:
     """One answer on its way: pieces in, pieces out, and who waits for them."""
 
-    def __init__(self, identity: Identity, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
-        """`identity` is that of the weights that answer."""
-        self.identity, self.deadline = identity, deadline
+    def __init__(
+        self, identity: Identity, deadline: float, loop: asyncio.AbstractEventLoop, *, span: "Span | None" = None
+    ) -> None:
+        """`identity` is that of the weights that answer, `span` that of the request, where it is traced."""
+        self.identity, self.deadline, self.span = identity, deadline, span
+        self.counts: Mapping[str, Any] = {}  # what the service tells of the answer in its trace
         self.accepted = time.monotonic()
+        self.queued = 0.0  # when it was preprocessed
         self.began = 0.0  # when the model was asked for the first piece
         self.spoken = 0.0  # when the first piece came
         self.latest = 0.0  # when the latest one came
         self._pieces: deque[Any] = deque()
         self._error: OcelliError | None = None
         self._ended = self._left = False
-        self.queued = 0.0  # when it was preprocessed
         self._news = asyncio.Event()
         self._late = loop.call_later(deadline - self.accepted, self.end, DeadlineExceeded())
 
@@ -171,14 +177,14 @@ class StreamLane(Lane):
                 error = OcelliError()
             loop.call_soon_threadsafe(stream.end, error)
             return
+        stream.queued = time.monotonic()
+        self._stages["preprocess"].observe(stream.queued - stream.accepted)
         with self._lock:
             self._inbox.append((stream, model, features))
             idle, self._turning = not self._turning, True
         if idle:
             scheduler.post(lambda: self.turn(scheduler, loop))
 
-        stream.queued = time.monotonic()
-        self._stages["preprocess"].observe(stream.queued - stream.accepted)
     # On the device thread.
 
     def turn(self, scheduler: Scheduler, loop: asyncio.AbstractEventLoop) -> None:
@@ -205,31 +211,31 @@ class StreamLane(Lane):
                 scheduler.release(self.queue)
                 continue
             stream.began = time.monotonic()
+            self._stages["queue"].observe(stream.began - stream.queued)
             self._open.add(stream)
             if model not in self._speaking:
                 self._speaking = (*self._speaking, model)
             try:
                 model.admit(features, stream)
             except OcelliError as error:
-            self._stages["queue"].observe(stream.began - stream.queued)
                 yield self._track(stream, None, scheduler, ended=True), None, True, error
 
     def _step(self, scheduler: Scheduler) -> Iterable[Outcome]:
         for model in self._speaking:
             if model.busy:
+                began, told = time.monotonic(), 0
                 for stream, piece, ended, error in model.step():
+                    told += piece is not None
                     yield self._track(stream, piece, scheduler, ended=ended), piece, ended, error
+                self._stages["forward"].observe(time.monotonic() - began)
+                if told:
+                    self._batch_size.observe(told)
         self._speaking = tuple(model for model in self._speaking if model.busy)
 
     def _track(self, stream: Stream, piece: Any, scheduler: Scheduler, *, ended: bool) -> Stream:
         """Give the place back at the first piece, or at the end of an answer without one."""
-                began, told = time.monotonic(), 0
         now = time.monotonic()
-                    told += piece is not None
         if not stream.spoken and (ended or piece is not None):
-                self._stages["forward"].observe(time.monotonic() - began)
-                if told:
-                    self._batch_size.observe(told)
             stream.spoken = now
             scheduler.release(self.queue)
             if piece is not None:

@@ -7,10 +7,13 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.errors import OcelliError
 from shared.serving.model import Weights
+
+if TYPE_CHECKING:
+    from shared.spans import Span
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +29,9 @@ class Ticket:
     started: float = 0.0
     finished: float = 0.0
     weights: Weights | None = None  # those that served when it was accepted, and that answer it
+    span: "Span | None" = None  # of its request, where that is traced
+    batch: "Span | None" = None  # of the batch that it ran in
+    mates: int = 0  # items of that batch, itself included
 
     def wanted(self, now: float) -> bool:
         """Whether somebody still waits for this answer and it can still come in time. Safe from any thread."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from services.llava.blocks import BLOCK
 from services.llava.desk import Desk
 from services.llava.scheduler import Chunk
+from shared.accel.transfer import sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,16 @@ class Layout:
 
 
 class Memory:
-    """The blocks of every layer, keys and values apart: `[layers, blocks, BLOCK, heads, width]` each."""
+    """The blocks of every layer, keys and values apart: `[layers, blocks + 1, BLOCK, heads, width]` each.
+
+    The last one, `scratch`, belongs to nobody: rows that only fill up a step write there.
+    """
 
     def __init__(self, config: Any, *, blocks: int, device: torch.device, dtype: torch.dtype, desk: int = 0) -> None:
         """`config` is that of a Llama; `desk` is how many bytes may be kept dense beside the blocks."""
         self.heads, self.width = config.num_key_value_heads, config.head_dim
-        shape = (config.num_hidden_layers, blocks, BLOCK, self.heads, self.width)
+        self.scratch = blocks
+        shape = (config.num_hidden_layers, blocks + 1, BLOCK, self.heads, self.width)
         # Zeros, since what is masked must be finite.
         self._keys, self._values = (torch.zeros(shape, device=device, dtype=dtype) for _ in range(2))
         self._desk = Desk(self._keys, self._values, size=desk)
@@ -66,6 +71,16 @@ class Memory:
         spans = [(chunk, position) for chunk in ordered for position in range(chunk.start, chunk.stop)]
         places = [chunk.row.blocks[p // BLOCK] * BLOCK + p % BLOCK for chunk, p in spans]
         return Layout(tuple(ordered), self._tensor(places), self._tensor([p for _, p in spans]), tuple(groups))
+
+    def spoken(self, positions: Tensor, table: Tensor) -> Layout:
+        """Where one token of each row is, from its position `[n]` and the blocks `[n, b]` of its sequence.
+
+        Nothing of it depends on the host, so that a graph can compute it.
+        """
+        block = table.gather(1, positions[:, None] // BLOCK)[:, 0]
+        mask = self._mask(positions[:, None], table.shape[1] * BLOCK)
+        group = Group(0, len(table), len(table), mask, table)
+        return Layout((), block * BLOCK + positions % BLOCK, positions, (group,))
 
     def write(self, layer: int, layout: Layout, keys: Tensor, values: Tensor) -> None:
         """Keep keys and values `[t, heads, width]` of the step's tokens."""
@@ -91,13 +106,16 @@ class Memory:
         table = self._tensor([(chunk.row.blocks + [0] * blocks)[:blocks] for chunk in chunks]) if gathered else None
         first = self._tensor([chunk.start for chunk in chunks])
         latest = first[:, None] + torch.arange(queries, device=self._device)
-        places = torch.arange(blocks * BLOCK if gathered else stop, device=self._device)
-        hidden = (places > latest[..., None]).to(self._keys.dtype)
-        mask = hidden.masked_fill_(hidden.bool(), -torch.inf)
-        return Group(start, start + queries * len(chunks), len(chunks), mask[:, None], table)
+        mask = self._mask(latest, blocks * BLOCK if gathered else stop)
+        return Group(start, start + queries * len(chunks), len(chunks), mask, table)
+
+    def _mask(self, latest: Tensor, tokens: int) -> Tensor:
+        """The mask of queries that see up to the position `latest` `[n, q]`, over `tokens` places."""
+        hidden = (torch.arange(tokens, device=self._device) > latest[..., None]).to(self._keys.dtype)
+        return hidden.masked_fill_(hidden.bool(), -torch.inf)[:, None]
 
     def _tensor(self, values: Any) -> Tensor:
-        return torch.tensor(values, device=self._device)
+        return sent(values, self._device)
 
 
 def bytes_per_block(config: Any, dtype: torch.dtype) -> int:

@@ -4,7 +4,12 @@
        ^          | memory is short: the youngest gives up its blocks, and reads again later
 
     plan(now)        drop who left or is late -> speakers -> readers, oldest first -> let in -> chunks
-    advance(plan)    what was computed counts, full blocks get names, sampled tokens are appended, the ended leave
+    launch(plan)     what was planned counts as computed, full blocks get names, sampled tokens are there but unknown
+    advance(plan)    the sampled tokens are known, the ended leave
+
+The next step may be planned before `advance` tells what this one said, so that the device need not wait for us. Whoever
+turns out to have ended has then drawn a token too many, which is thrown away. Its blocks are free at once all the same:
+the device computes in the order of the plans, so that whoever gets them writes later.
 
 It decides and does not compute: no torch, no clock, no locks. Nobody starves: order is by arrival, and whoever came
 first is never set back. Nothing deadlocks: the memory holds at least the longest sequence that is let in.
@@ -74,10 +79,10 @@ class Scheduler:
         self.waiting.append(row)
 
     def plan(self, now: float) -> Plan:
-        """The next step. It must be given to `advance`, or its sequences to `discard`, before the next plan."""
+        """The next step. It must be given to `launch`, or its sequences to `discard`, before the next plan."""
         plan = Plan()
         self._drop(now, plan)
-        for row in [row for row in self.running if row.speaks]:
+        for row in [row for row in self.running if row.speaks and not row.drawn_out]:
             if row in self.running and self._has_room(row):
                 plan.chunks.append(Chunk(row, row.done, row.done + 1, samples=True))
         plan.budget = plan.whole = self.budget if plan.chunks else QUIET * self.budget
@@ -88,33 +93,48 @@ class Scheduler:
         self._let_in(plan)
         return plan
 
-    def advance(self, plan: Plan, sampled: Sequence[int]) -> Iterator[tuple[Row, int, str | None]]:
-        """What the step gave: each sequence that said a token, the token, and why that was its last one, if it was.
+    def launch(self, plan: Plan) -> None:
+        """Count a step as computed whose tokens nobody has looked at yet."""
+        for chunk in plan.chunks:
+            chunk.row.done = chunk.stop
+            if chunk.samples:
+                chunk.row.draw()
+            self._name(chunk.row, since=chunk.start)
 
-        `sampled` has a token for each chunk of the plan; it counts for those that sample.
+    def advance(self, plan: Plan, sampled: Sequence[int]) -> Iterator[tuple[Row, int, str | None]]:
+        """What a step gave: each sequence that said a token, the token, and why that was its last one, if it was.
+
+        `sampled` has a token for each chunk of the plan; it counts for those that sample and have not left meanwhile.
+        The plans come in the order in which they were launched.
         """
         for chunk, token in zip(plan.chunks, sampled, strict=True):
             row = chunk.row
-            row.done = chunk.stop
-            if chunk.samples:
-                row.tokens.append(token)
-            row.name()
-            for index in range(chunk.start // BLOCK, row.done // BLOCK):
-                self.blocks.name(row.blocks[index], row.names[index])
-            if chunk.samples:
+            if chunk.samples and not row.out:
+                row.learn(token)
+                self._name(row, since=chunk.stop)
                 end = row.end
                 if end:
                     self.discard(row)
                 yield row, token, end
 
     def discard(self, row: Row) -> None:
-        """Take a sequence out, wherever it is."""
+        """Take a sequence out for good, wherever it is."""
+        self._take_out(row)
+        row.leave()
+
+    def _take_out(self, row: Row) -> None:
         if row in self.running:
             self.running.remove(row)
         elif row in self.waiting:
             self.waiting.remove(row)
         self.blocks.release(row.blocks)
         row.blocks = []
+
+    def _name(self, row: Row, *, since: int) -> None:
+        """Tell what the full blocks of a sequence hold, from that of the token `since` on."""
+        row.name()
+        for index in range(since // BLOCK, min(row.done // BLOCK, len(row.names))):
+            self.blocks.name(row.blocks[index], row.names[index])
 
     def _drop(self, now: float, plan: Plan) -> None:
         for row in [*self.running, *self.waiting]:
@@ -137,7 +157,7 @@ class Scheduler:
 
     def _set_back(self, row: Row) -> None:
         self.preempted += 1
-        self.discard(row)
+        self._take_out(row)
         row.done = 0
         insort(self.waiting, row, key=lambda other: other.arrival)
 
@@ -145,6 +165,8 @@ class Scheduler:
         for row in list(self.waiting):
             if plan.budget <= 0 or len(self.running) >= self.rows:
                 return
+            if row.unknown:
+                return  # set back while its token was on the way, which the next step knows
             if self._is_being_read(row):
                 continue  # the next steps bring what it can use
             if not self._fits(row):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from services.llava.blocks import BLOCK, Blocks
+from services.llava.graphs import Graphs
 from services.llava.memory import Memory, bytes_per_block
 from services.llava.meters import Meters
 from services.llava.network import Network
@@ -73,7 +74,7 @@ class Serving:
         allowed = room.bytes_on(device, weights=weights)
         # Kept dense for whoever speaks, which pays on a CPU.
         self._desk = allowed // 4 if device.type == "cpu" else 0
-        self.speaker = self._speaker(self._blocks(allowed - self._desk), rows=room.rows)
+        self.speaker = self._speaker(self._blocks(allowed - self._desk), rows=room.rows, ahead=device.type == "cuda")
         self.meters = Meters(state.name, self.speaker.scheduler)
         self.indices: dict[Sequence, int] = {}  # which answer of its request a sequence is
 
@@ -86,14 +87,16 @@ class Serving:
         """A speaker with memory of its own for `rows` sequences of at most `tokens`: nobody else is in it."""
         return self._speaker((rows + 1) * -(-tokens // BLOCK), rows=rows)
 
-    def _speaker(self, blocks: int, *, rows: int) -> Speaker:
+    def _speaker(self, blocks: int, *, rows: int, ahead: bool = False) -> Speaker:
+        """`ahead` is for a device that computes while the host does something else."""
         network = self.network
         dtype = network.embeddings.dtype
         memory = Memory(network.config, blocks=blocks, device=self._device, dtype=dtype, desk=self._desk)
         scheduler = Scheduler(
             Blocks(blocks), rows=rows, budget=self._room.budget_on(self._device), seen=self.tower.knows
         )
-        return Speaker(scheduler, Runner(network, memory, self.tower), judge=self._judge, fatal=DeviceLost)
+        runner = Runner(network, memory, self.tower, Graphs(network, memory, capture=True) if ahead else None)
+        return Speaker(scheduler, runner, judge=self._judge, fatal=DeviceLost, ahead=ahead)
 
     def _blocks(self, room: int) -> int:
         """How many blocks there are in `room` bytes: never more than everybody could fill."""

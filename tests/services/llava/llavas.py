@@ -1,5 +1,6 @@
 """Small random LLaVAs with the architecture of LLaVA-1.5, and what transformers says with them."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from transformers import CLIPImageProcessor, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
-from services.llava.blocks import Blocks
+from services.llava.blocks import BLOCK, Blocks
+from services.llava.graphs import Graphs
 from services.llava.memory import Memory
 from services.llava.network import Network
 from services.llava.prompt import Prompt, Span
@@ -70,13 +72,30 @@ def picture(number: int, side: int = 32) -> Tensor:
     return torch.randint(256, (3, side, side), generator=torch.Generator().manual_seed(number), dtype=torch.uint8)
 
 
-def speaker(model: Any, *, blocks: int = 200, budget: int = 64, side: int = 32, desk: int = 2**24) -> Speaker:
-    """The engine around `model`, on the CPU, for 16 who speak at once; `desk` as in `Memory`."""
-    tower = Tower(model, pixel_config(side), device=CPU, keep=10**7, name="llava")
-    memory = Memory(model.config.text_config, blocks=blocks, device=CPU, dtype=torch.float32, desk=desk)
-    runner = Runner(Network(model, context=blocks * 16), memory, tower)
-    scheduler = Scheduler(Blocks(blocks), rows=16, budget=budget, seen=tower.knows)
-    return Speaker(scheduler, runner, judge=lambda error: error, fatal=SystemExit)
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Of an engine: blocks of memory, tokens of prompts that a step reads, bytes of the desk as in `Memory`."""
+
+    blocks: int = 200
+    budget: int = 64
+    desk: int = 2**24
+
+
+def speaker(model: Any, room: Room | None = None, *, graphs: bool | None = None, ahead: bool = False) -> Speaker:
+    """The engine around `model`, on its device, for 16 who speak at once.
+
+    `graphs` None: no steps in shapes that come again; False: such steps, but none captured; True: captured.
+    """
+    room, config = room or Room(), model.config
+    tower = Tower(model, pixel_config(config.vision_config.image_size), device=model.device, keep=10**7, name="llava")
+    network = Network(model, context=room.blocks * BLOCK)
+    memory = Memory(
+        config.text_config, blocks=room.blocks, device=model.device, dtype=network.embeddings.dtype, desk=room.desk
+    )
+    shapes = None if graphs is None else Graphs(network, memory, capture=graphs)
+    scheduler = Scheduler(Blocks(room.blocks), rows=16, budget=room.budget, seen=tower.knows)
+    runner = Runner(network, memory, tower, shapes)
+    return Speaker(scheduler, runner, judge=lambda error: error, fatal=SystemExit, ahead=ahead)
 
 
 def prompt(parts: list[list[int] | int], *, patches: int = 16, side: int = 32) -> Prompt:
@@ -99,8 +118,8 @@ def generated(model: Any, asked: Prompt, limit: int, *, pixels: PixelConfig | No
     """What transformers' own `generate` answers, greedily."""
     shown = torch.stack([asked.pixels[span.digest] for span in asked.spans]) if asked.spans else None
     config = pixels or pixel_config(model.config.vision_config.image_size)
-    inputs = {} if shown is None else {"pixel_values": normalise(shown, config)}
-    ids = torch.tensor([asked.tokens])
+    inputs = {} if shown is None else {"pixel_values": normalise(shown.to(model.device), config).to(model.dtype)}
+    ids = torch.tensor([asked.tokens], device=model.device)
     output = model.generate(
         input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit, do_sample=False, **inputs
     )

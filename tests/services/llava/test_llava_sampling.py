@@ -1,6 +1,7 @@
 """From logits to tokens: what each parameter of a request makes likely, and what a seed repeats."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from services.llava.prompt import Prompt
-from services.llava.sampling import Sampling, choose
+from services.llava.sampling import Sampling, choose, draw
 from services.llava.sequence import Sequence
 
 LOGITS = torch.tensor([2.0, 1.0, 0.5, 0.0, -1.0, -9.0])
@@ -108,3 +109,20 @@ def test_rows_with_different_wishes_do_not_touch_each_other() -> None:
     logits = LOGITS[None].repeat(3, 1)
     assert [choice.token for choice in choose(logits, [row(how) for how in hows])] == [0, 1, 0]
     assert torch.equal(logits, LOGITS[None].repeat(3, 1))
+
+
+def test_what_was_drawn_stays_when_the_logits_are_written_over_before_anybody_looks() -> None:
+    hows = [None, Sampling(seed=1), Sampling(seed=2, logprobs=2), Sampling(temperature=0, logprobs=0)]
+    expected = choose(LOGITS[None].repeat(4, 1), [row(replace(how) if how else None) for how in hows])
+    logits = LOGITS[None].repeat(4, 1)
+    drawn = draw(logits, [row(replace(how) if how else None) for how in hows])
+    logits.fill_(0)
+    tokens = drawn.tokens.tolist()
+    assert drawn.choices() == expected
+    assert tokens == [choice.token for choice in expected]
+
+
+def test_only_what_depends_on_earlier_tokens_must_know_them() -> None:
+    free = [Sampling(), Sampling(temperature=0, logit_bias={1: 1.0}), Sampling(seed=1, top_p=0.5, top_k=3, logprobs=1)]
+    bound = [Sampling(frequency_penalty=1), Sampling(repetition_penalty=1.1), Sampling(constraint=OnlyOdd())]
+    assert [how.looks_back for how in (*free, *bound)] == [False] * 3 + [True] * 3

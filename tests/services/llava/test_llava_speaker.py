@@ -4,8 +4,7 @@ from collections.abc import Sequence as Several
 
 import pytest
 
-from services.llava.runner import Runner
-from services.llava.sampling import Choice
+from services.llava.runner import Launched, Runner
 from services.llava.scheduler import Chunk
 from services.llava.sequence import Sequence
 from services.llava.speaker import Speaker
@@ -21,10 +20,10 @@ class Fragile:
     def __init__(self, runner: Runner, error: Exception) -> None:
         self.runner, self.error = runner, error
 
-    def run(self, chunks: Several[Chunk]) -> list[Choice]:
+    def launch(self, chunks: Several[Chunk], before: Launched | None = None) -> Launched:
         if any(BAD in chunk.row.prompt.tokens for chunk in chunks):
             raise self.error
-        return self.runner.run(chunks)
+        return self.runner.launch(chunks, before)
 
 
 def fragile(error: Exception) -> Speaker:

@@ -1,4 +1,4 @@
-"""What every test has: one thread for torch, no settings from outside, and an S3 server where it asks for one."""
+"""What every test has: one thread for torch, no settings from outside, and the house or an S3 server where it asks."""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.buckets import ENVIRONMENT, make_bucket, s3_server
+from tests.house import house
+
+__all__ = ["bucket", "house", "s3"]
 
 os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
 for variable in [name for name in os.environ if name.startswith("OCELLI_")]:

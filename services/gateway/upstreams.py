@@ -12,7 +12,7 @@ from enum import StrEnum
 from services.gateway.breaker import Breaker, RetryBudget
 from services.gateway.replica import Replica
 from shared.errors import Unavailable
-from shared.serving.metrics import BREAKER_STATE, UPSTREAM_READY, UPSTREAM_REPLICAS, UPSTREAM_SECONDS
+from shared.serving.metrics import BREAKER_STATE, UPSTREAM_READY, UPSTREAM_REPLICAS, UPSTREAM_RETRIES, UPSTREAM_SECONDS
 
 
 class Outcome(StrEnum):
@@ -47,6 +47,7 @@ class Upstream:
         self._retry_after = retry_after
         self._turn = 0
         self._seconds = {outcome: UPSTREAM_SECONDS.labels(name, outcome.value) for outcome in Outcome}
+        self.retries = UPSTREAM_RETRIES.labels(name)
         if deployed:  # what is not there must not look like what has failed
             UPSTREAM_REPLICAS.labels(name).set_function(lambda: len(self.replicas))
             UPSTREAM_READY.labels(name).set_function(lambda: sum(replica.ready for replica in self.replicas))

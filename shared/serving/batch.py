@@ -54,6 +54,7 @@ class Lane:
         QUEUE_LIMIT.labels(name).set(queue.limit)
         self.in_flight = IN_FLIGHT.labels(name)
         self._batch_size = BATCH_SIZE.labels(name)
+        self._splits = {reason: BATCH_SPLITS.labels(name, reason) for reason in ("memory", "error")}
         self._stages = {
             stage: STAGE_SECONDS.labels(name, stage) for stage in ("decode", "preprocess", "queue", "forward")
         }
@@ -132,7 +133,7 @@ class Lane:
         if len(tickets) == 1:
             post([(tickets[0], self._verdict(error))])
             return
-        BATCH_SPLITS.labels(self.name, "memory" if no_memory else "error").inc()
+        self._splits["memory" if no_memory else "error"].inc()
         half, rest = (len(tickets) + 1) // 2, tickets
         while rest:
             size = min(half, self.queue.batch_limit) if no_memory else half

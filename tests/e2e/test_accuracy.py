@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.accuracy import measure
-from tests.e2e.conftest import House
+from tests.house import House
 
 SAMPLE = 40
 # What is stated for 300 scenes, less what a sample of 40 may stray.

@@ -13,7 +13,7 @@ import pytest
 from faster_coco_eval.core import mask as coco_mask
 from PIL import Image
 
-from tests.e2e.conftest import House
+from tests.house import House
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCENE = (ROOT / "examples/scene.jpg").read_bytes()

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e import pictures
-from tests.e2e.conftest import House
+from tests.house import House
 from tests.e2e.refusals import check
 
 GOOD = pictures.encoded("JPEG")

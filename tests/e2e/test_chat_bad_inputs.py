@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.e2e import pictures
-from tests.e2e.conftest import House
+from tests.house import House
 from tests.e2e.refusals import check
 
 PATH = "/v1/chat/completions"

@@ -15,7 +15,7 @@ from services.finetune.demo.pictures import WHOLE
 from services.finetune.demo.scenes import scenes
 from services.finetune.demo.words import PAIRS
 from tests.e2e import held_out
-from tests.e2e.conftest import House
+from tests.house import House
 from tests.e2e.pictures import text
 
 CALLERS, TURNS = 32, 50  # with 64 boxes an answer, 102,400 labels are looked at

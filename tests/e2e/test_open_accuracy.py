@@ -3,7 +3,7 @@
 from services.finetune.demo.owlvit_metrics import ALL
 from services.finetune.demo.pictures import WITHHELD_ONLY, WORLD
 from tests.e2e.clip_accuracy import zero_shot
-from tests.e2e.conftest import House
+from tests.house import House
 from tests.e2e.owlvit_accuracy import alone, by_example, together
 
 

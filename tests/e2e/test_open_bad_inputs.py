@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e import pictures
-from tests.e2e.conftest import House
+from tests.house import House
 from tests.e2e.refusals import check
 
 PATH = "/v1/detect/open"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from prometheus_client import REGISTRY
 
 from shared.errors import DeadlineExceeded, InvalidRequest, OcelliError, Unavailable
 from shared.serving.engine import Engine

@@ -1,4 +1,4 @@
-"""The whole house for the end-to-end tests: the services behind the gateway, as real processes."""
+"""The whole house, as real processes: started once for all tests that ask for it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help environment run doctor test lint format test-gpu models accuracy bench lock clean
+.PHONY: help environment run doctor test lint format test-gpu models accuracy bench manifests lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ accuracy: environment ## Measure the served demo models on held-out scenes (need
 
 bench: environment ## Compare the gateway and the services with the bare parts (ratios in one run; minutes)
 	$(PYTHON) -m loadtests.bench
+
+manifests: ## Write k8s/components/monitoring/rules.yaml from docker/prometheus/rules
+	k8s/components/monitoring/prometheus-rules > k8s/components/monitoring/rules.yaml
 
 lock: environment ## Resolve requirements.lock anew from pyproject.toml
 	.ci/lock

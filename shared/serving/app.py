@@ -40,6 +40,7 @@ def create_app(service: Service, *routers: APIRouter, title: str) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=lambda r: r.name,
+        # Off for good: its spans would tell query, path and Host as callers write them; the edge makes its own.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = service

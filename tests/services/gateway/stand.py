@@ -18,13 +18,15 @@ from services.gateway.settings import GatewaySettings
 from shared.serving.middleware import Edge
 from shared.serving.probes import Phase
 from shared.serving.protocol import GuardedProtocol
+from shared.spans import Tracer
 from tests.services.gateway.upstream import Upstream
 
 
 class Stand:
     """A running gateway; `detection` and the other services are replicas or addresses."""
 
-    def __init__(self, state: Path, *detection: Upstream | str, **settings: Any) -> None:
+    def __init__(self, state: Path, *detection: Upstream | str, tracer: Tracer | None = None, **settings: Any) -> None:
+        self.tracer = tracer
         addresses = ",".join(one if isinstance(one, str) else one.url for one in detection)
         # Detection is all that is deployed, unless a test says otherwise.
         alone = {"clip": "", "owlvit": "", "llava": ""}
@@ -47,7 +49,7 @@ class Stand:
     async def _run(self, started: threading.Event) -> None:
         s = self.settings
         self.gateway = Gateway(s, open_keyring(s.keys_file, host=s.host, public=s.public))
-        edge = Edge(self.gateway.probes.before(self.gateway), limits=s.limits, route_of=route_of)
+        edge = Edge(self.gateway.probes.before(self.gateway), limits=s.limits, route_of=route_of, tracer=self.tracer)
         protocol: Any = functools.partial(GuardedProtocol, limits=s.limits)
         config = uvicorn.Config(
             edge, http=protocol, port=0, ws="none", lifespan="off", log_config=None, server_header=False,

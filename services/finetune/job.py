@@ -9,6 +9,7 @@ import os
 import time
 from dataclasses import dataclass
 
+from services.finetune.adapters import adapter_id
 from services.finetune.comparison import Comparison
 from services.finetune.errors import JobError
 from services.finetune.gate import Verdict
@@ -50,6 +51,9 @@ def begin(task: Task, settings: JobSettings) -> Job:
         settings = _resumed(settings)
     store = open_store(settings.store, settings.state)
     base = store.fetch(settings.base or f"{task.model}@champion", settings.state / "cache")
+    if base.manifest.merge is not None:
+        whole = f"{base.model}@{base.manifest.merge.result.version}"
+        raise JobError(f"--base {base.model}@{base.version} is an adapter. Start from what it is merged into: {whole}.")
     try:
         served = store.fetch(f"{base.model}@champion", settings.state / "cache")
     except NotInStore:
@@ -88,7 +92,9 @@ def _folder(task: Task, settings: JobSettings) -> Run:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and settings.output is None:
         raise JobError("Several processes need one folder: name it with --output.")
     folder = settings.output or settings.state / "runs" / new_id(task.name)
-    check_version(settings.version or folder.name)  # before hours of work for what could not be published
+    version = check_version(settings.version or folder.name)  # before hours of work for what could not be published
+    if settings.lora:
+        adapter_id(version)
     if not first_process():
         return Run(folder)
     try:

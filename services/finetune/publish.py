@@ -1,8 +1,12 @@
-"""The fourth part of the story: the candidate with its report and model card -> a version, and the alias on it."""
+"""The fourth part of the story: the candidate with its report and model card -> a version, and the alias on it.
+
+What an adapter has learnt becomes a version beside it.
+"""
 
 import shutil
 import sys
 
+from services.finetune import adapters
 from services.finetune.card import card, readme
 from services.finetune.job import Checked, Job
 from services.finetune.reading import Read
@@ -22,11 +26,19 @@ def publish(job: Job, data: Read, checked: Checked) -> Identity:
         shutil.copy(file, candidate / file.name)
     identity = job.store.publish(candidate, card(report))
     job.run.say(f"published {identity.model}@{identity.version} {identity.digest[:19]}; report: {page}")
+    if job.settings.lora:
+        _publish_adapter(job, identity)
     if report.decision != "failed":
         at = job.store.aliases(identity.model).get("candidate")
         expected = at.version if at else None
         job.store.move_alias(identity.model, "candidate", identity.version, expected=expected, by=report.by)
     return identity
+
+
+def _publish_adapter(job: Job, identity: Identity) -> None:
+    merged = job.store.fetch(f"{identity.model}@{identity.version}", job.settings.state / "cache")
+    found = adapters.publish(job.store, job.task.name, base=job.base, adapter=job.run.folder / "adapter", merged=merged)
+    job.run.say(f"published its adapter as {found.model}@{found.version} {found.digest[:19]}")
 
 
 def reported(job: Job, data: Read, checked: Checked) -> Report:

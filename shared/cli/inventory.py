@@ -75,6 +75,7 @@ def description(entry: Entry) -> str:
         "description": manifest.description,
         "base": manifest.base,
         "adapter": manifest.adapter,
+        **_merge(manifest),
         "processor": manifest.processor,
         "data": manifest.data and manifest.data.description,
         "data sha256": manifest.data and manifest.data.sha256,
@@ -92,6 +93,14 @@ def description(entry: Entry) -> str:
         table(("FILE", "SIZE", "DIGEST"), files),
     ]
     return "\n\n".join(section for section in sections if section)
+
+
+def _merge(manifest: Manifest) -> dict[str, str]:
+    """What an adapter is merged into, and what comes of it."""
+    if manifest.merge is None:
+        return {}
+    parts = {"merged into": manifest.merge.base, "merged, it is": manifest.merge.result}
+    return {name: f"{manifest.model}@{part.version} {part.digest}" for name, part in parts.items()}
 
 
 def _names(aliases: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ EXAMPLES = """examples:
       --architecture fasterrcnn_resnet50_fpn_v2 --labels coco --champion
   ocelli models import clip-vit-base-patch32/ --as clip --champion
   ocelli models push clip@my-version
+  ocelli models merge clip@my-version-adapter
   ocelli models rollback clip
   ocelli models retire clip@my-old-version
   ocelli models history clip
@@ -63,6 +65,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _configure_import(add("import", _import, "publish a public checkpoint as safetensors"))
     seeding = add("seed", _seed, "bring the shipped models into the store, as a local one begins with them")
     seeding.add_argument("--json", action="store_true")
+    merging = add("merge", _merge, "add an adapter to its base: the version that serves, as the job made it")
+    merging.add_argument("reference", help="model@<id>-adapter")
+    merging.add_argument("--version", metavar="ID", help="publish it as a version of its own")
     rollout.configure_push(add("push", _on(rollout.run_push), "serve a version on all replicas, or on none"))
     rollout.configure_push(add("promote", _on(rollout.run_push), "the same as push"))
     rollout.configure_rollback(add("rollback", _on(rollout.run_rollback), "serve the version before again"))
@@ -176,6 +181,16 @@ def _import(arguments: argparse.Namespace) -> int:
         champion = store.aliases(model).get("champion")
         store.move_alias(model, "champion", identity.version, expected=champion.version if champion else None)
         print(f"{model}@champion -> {identity.version}  (was {champion.version if champion else 'not set'})")
+    return 0
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    from services.finetune.adapters import merge
+
+    store = _store(arguments)
+    model, version, *_ = astuple(store.resolve(arguments.reference))
+    identity = merge(store, model, version, cache=_state() / "cache", name=arguments.version)
+    print(f"{model}@{version} merged into its base is {model}@{identity.version}  {identity.digest}")
     return 0
 
 

@@ -75,7 +75,7 @@ def _configure_fleet(parser: argparse.ArgumentParser) -> None:
 def run_push(arguments: argparse.Namespace, store: Store, state: Path) -> int:
     """Push a version into all replicas, or into none."""
     model, selector = parse(_named(arguments.reference, store))
-    version = store.resolve(f"{model}@{selector}").version
+    version = _merged(store, model, store.resolve(f"{model}@{selector}").version, state)
     missing, new_space = arguments.allow_missing, arguments.new_space
 
     async def act(fleet: Fleet) -> Outcome:
@@ -125,6 +125,17 @@ def run_history(arguments: argparse.Namespace, store: Store, _: Path) -> int:
     else:
         print("\n\n".join("\n".join(_lines(model, move, manifest)) for move, manifest in past))
     return 0
+
+
+def _merged(store: Store, model: str, version: str, state: Path) -> str:
+    """The version, or that which an adapter is merged into, made unless it is in the store."""
+    if store.manifest(model, version).merge is None:
+        return version
+    from services.finetune.adapters import merge
+
+    merged = merge(store, model, version, cache=state / "cache").version
+    print(f"{model}@{version} is an adapter: merged into its base it is {model}@{merged}")
+    return merged
 
 
 async def _with_fleet(

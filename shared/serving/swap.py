@@ -65,7 +65,7 @@ class Swaps:
     async def load(self, name: str) -> None:
         """Serve the first weights under `name`, those that the settings mean. Raises `RefusedWeights`, `StoreError`."""
         began, lane = time.monotonic(), self.engine.lanes[name]
-        version = await asyncio.to_thread(self.store.begin, self.references[name], self._cache)
+        version = _served(await asyncio.to_thread(self.store.begin, self.references[name], self._cache))
         await self.engine.take_over(name, version.path, _identity(name, version))
         MODEL_LOAD_SECONDS.labels(name).observe(time.monotonic() - began)
         self._tell("weights_taken", lane, "ok", seconds=round(time.monotonic() - began, 2))
@@ -173,7 +173,7 @@ class Swaps:
 
     async def _try_out(self, lane: Lane, wanted: Identity, *, race: bool = True) -> Weights:
         try:
-            version = await asyncio.to_thread(self.store.fetch, f"{lane.name}@{wanted.version}", self._cache)
+            version = _served(await asyncio.to_thread(self.store.fetch, f"{lane.name}@{wanted.version}", self._cache))
             await asyncio.to_thread(_make_room, lane, version)
             weights = await self.engine.try_out(lane.name, version.path, _identity(lane.name, version), race=race)
         except RefusedWeights as error:
@@ -214,6 +214,14 @@ class Swaps:
         announce(lane)
         MODEL_RELOADS.labels(lane.name, outcome).inc()
         log.info(event, model=lane.name, weights=lane.identity.version, digest=lane.identity.digest, **more)
+
+
+def _served(version: Version) -> Version:
+    """The version, unless it is an adapter, which has no weights of its own. Raises `RefusedWeights`."""
+    if version.manifest.merge is not None:
+        what = f"{version.model}@{version.version}"
+        raise RefusedWeights(f"{what} is an adapter, and serves merged into its base: ocelli models merge {what}")
+    return version
 
 
 def _identity(name: str, version: Version) -> Identity:

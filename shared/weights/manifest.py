@@ -1,6 +1,6 @@
 """The manifest of a version: what its files are, where they come from, how good they are.
 
-    Card      what the publisher says: origin, data, metrics
+    Card      what the publisher says: origin, data, metrics; of an adapter also what it is merged into, by digest
     Manifest  the card, and the size and SHA-256 of every file, which the store adds
 
 The SHA-256 of the manifest's bytes is the identity of the version: it covers every file through its own digest.
@@ -79,6 +79,21 @@ class Made(_Record):
     parameters: dict[str, bool | int | FiniteFloat | str] = Field({}, description="seed, steps, seconds, …")
 
 
+class Pinned(_Record):
+    """A version of the same model, held by its digest."""
+
+    version: Annotated[str, _name("version")]
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class Merge(_Record):
+    """Of an adapter: the base that it is merged into, and the version that comes of it."""
+
+    task: Literal["detection", "clip", "owlvit", "llava"]
+    base: Pinned
+    result: Pinned
+
+
 class Card(_Record):
     """What the publisher says about a version."""
 
@@ -87,6 +102,7 @@ class Card(_Record):
     description: Text = ""
     base: Text | None = Field(None, description="what these weights started from, with its digest")
     adapter: Text | None = Field(None, description="the adapter that was trained, or merged into the base")
+    merge: Merge | None = Field(None, description="of a version that is an adapter, and serves only merged")
     processor: Text | None = Field(None, description="the preprocessing that the weights expect")
     data: Data | None = None
     metrics: dict[str, FiniteFloat] = {}

@@ -5,6 +5,7 @@ The last layers, which are few and tell the classes apart, learn as a whole besi
 
 import copy
 import warnings
+from pathlib import Path
 
 from peft import PeftModel, get_peft_model
 from peft.tuners.lora import LoraConfig
@@ -23,9 +24,15 @@ def adapt(network: nn.Module, rank: int) -> PeftModel:
         return get_peft_model(network, config)
 
 
+def opened(network: nn.Module, folder: Path) -> PeftModel:
+    """The adapter in `folder` around `network`, which changes in place."""
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # as above
+        return PeftModel.from_pretrained(network, str(folder))
+
+
 def merged(adapter: PeftModel) -> nn.Module:
-    """A copy of the network with its weights changed by the adapter, and without it."""
-    plain: nn.Module = copy.deepcopy(adapter).merge_and_unload()
+    """A copy of the network on the CPU with its weights changed by the adapter, and without it."""
+    plain: nn.Module = copy.deepcopy(adapter).cpu().merge_and_unload()
     return plain
 
 

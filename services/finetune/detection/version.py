@@ -1,7 +1,7 @@
 """A base -> the learner that starts from it, and back to the files of a version that the service reads."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -9,7 +9,7 @@ from peft import PeftModel
 
 from services.detection.architectures import GAP, DetectorConfig
 from services.detection.importer import fit
-from services.finetune.detection.adapter import adapt, merged
+from services.finetune.detection.adapter import adapt, merged, opened
 from services.finetune.detection.growth import extended, grow
 from services.finetune.detection.network import Learner
 from shared.accel.checkpoint import read_state, write_state
@@ -51,3 +51,10 @@ class Draft:
         state = (merged(self.adapter) if self.adapter else self.learner.network).state_dict()
         typed = {name: value.to(self.dtype) if value.is_floating_point() else value for name, value in state.items()}
         write_state(typed, folder / "model.safetensors")
+
+
+def merge(base: Path, adapter: Path, folder: Path) -> None:
+    """Write the weights of the version directory `base`, with peft's files in `adapter` added, into `folder`."""
+    config = DetectorConfig.model_validate_json((adapter / "merged/config.json").read_bytes())
+    plain = Draft.of(base, (label for label in config.labels if label != GAP))
+    replace(plain, adapter=opened(plain.learner.network, adapter)).write(folder)

@@ -1,7 +1,7 @@
 """Which parts of a network learn: all of them, all but some, or a LoRA adapter (https://arxiv.org/abs/2106.09685).
 
 An adapter learns beside the matrices of both towers; token rows and heads, which are few, learn as a whole. What serves
-holds the sum of both, and the adapter itself stays with the run.
+holds the sum of both, and the adapter itself is a version beside it (services/finetune/adapters.py).
 """
 
 import copy
@@ -40,13 +40,24 @@ class Pupil:
         """A copy of the network as it is now, on the CPU and without an adapter: what would be served."""
         if self._adapted is None:
             return copy.deepcopy(self.network).cpu().eval()
-        merged: PeftModel = copy.deepcopy(self._adapted).cpu().eval()
-        return merged.merge_and_unload()
+        return merged(copy.deepcopy(self._adapted))
 
     def keep(self, folder: Path) -> None:
         """Write the adapter, if there is one, as peft reads it."""
         if self._adapted is not None:
             self._adapted.save_pretrained(folder)
+
+
+def opened(network: Any, folder: Path) -> PeftModel:
+    """The adapter in `folder` around `network`, which changes in place; raises as peft does for one of another base."""
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # peft asks for what transformers renamed
+        return PeftModel.from_pretrained(network, str(folder))
+
+
+def merged(adapted: PeftModel) -> Any:
+    """The network on the CPU with the adapter added, in place."""
+    plain: PeftModel = adapted.cpu().eval()
+    return plain.merge_and_unload()
 
 
 def _adapted(network: Any, rank: int, whole: Sequence[str]) -> Any:

@@ -135,7 +135,7 @@ def test_only_what_is_kept_can_be_retired_and_twice_is_harmless(tmp_path: Path) 
         digests = {version: swaps.store.resolve(f"{NAME}@{version}").digest for version in ("v2", "v3")}
         with pytest.raises(Conflict, match="factor@v2 is what is kept here"):
             swaps.retire(NAME, digests["v3"], by="ada")
-        for _ in range(2):
+        for _turn in range(2):
             swaps.retire(NAME, digests["v2"], by="ada")
         assert spaces(swaps) == ["v3"]
 

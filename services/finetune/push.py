@@ -21,6 +21,9 @@ def push(job: Job, identity: Identity) -> None:
         raise JobError(f"{error}\nThe version is published. Try again with: {again}") from error
     serving = len(outcome.replies) - len(outcome.late)
     job.run.say(f"{identity.model}@champion -> {identity.version}  (was {outcome.before or 'not set'})")
+    if outcome.kept:
+        kept = f"{identity.model}@{outcome.kept}"
+        job.run.say(f"{kept} serves on for its space, until: ocelli models retire {kept}")
     job.run.say(
         f"it serves on {serving} of {len(outcome.replies)} replicas; back: ocelli models rollback {identity.model}"
     )

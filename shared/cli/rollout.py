@@ -9,7 +9,7 @@ import json
 import textwrap
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from shared.cli.table import when
 from shared.rollout.errors import NotKept
@@ -27,6 +27,15 @@ from shared.who import user
 FAMILIES = {"detection": ("faster-rcnn", "ssd", "mask-rcnn")}  # the models of a service that is named otherwise
 WIDTH = 60  # of what the data is, beside its hash
 TOLD = ("run", "gate", "forced")  # parameters that the fine-tuning job leaves in a manifest
+
+
+class Move(NamedTuple):
+    """A move of champion, or of kept, and the version that it was about."""
+
+    alias: str
+    pointer: Pointer
+    manifest: Manifest
+
 
 Done = TypeVar("Done")
 Action = Callable[[argparse.Namespace, Store, Path], int]
@@ -112,18 +121,23 @@ def run_retire(arguments: argparse.Namespace, store: Store, state: Path) -> int:
 
 
 def run_history(arguments: argparse.Namespace, store: Store, _: Path) -> int:
-    """Every version that champion pointed at, since when and by whose hand, and where it came from."""
+    """Every version that champion pointed at, or that was kept beside, when, by whose hand, and where it came from."""
     model = _named(arguments.model, store)
     digest = arguments.digest or ""
     digest = digest if not digest or digest.startswith("sha256:") else f"sha256:{digest}"
-    moves = [move for move in store.history(model, "champion") if move.digest.startswith(digest)]
+    moves = [
+        Move(alias, pointer, store.manifest(model, pointer.version))
+        for alias in ("kept", "champion")  # in one second the space of before is kept first
+        for pointer in store.history(model, alias)
+        if pointer.digest.startswith(digest)
+    ]
     if not moves:
         raise NotInStore(f"champion of {model} never pointed at {digest or 'anything'} in {store.url}.")
-    past = [(move, store.manifest(model, move.version)) for move in moves]
+    moves.sort(key=lambda move: move.pointer.at)
     if arguments.json:
-        print(json.dumps([_fields(move, manifest) for move, manifest in past], indent=2))
+        print(json.dumps([_fields(move) for move in moves], indent=2))
     else:
-        print("\n\n".join("\n".join(_lines(model, move, manifest)) for move, manifest in past))
+        print("\n\n".join("\n".join(_lines(model, move)) for move in moves))
     return 0
 
 
@@ -174,8 +188,10 @@ def _tell_late(late: Sequence[Reply]) -> None:
         print(f"{reply.replica} has yet to follow: {reply.reason}")
 
 
-def _fields(move: Pointer, manifest: Manifest) -> dict[str, Any]:
-    return move.model_dump(mode="json") | {
+def _fields(move: Move) -> dict[str, Any]:
+    manifest = move.manifest
+    return move.pointer.model_dump(mode="json") | {
+        "alias": move.alias,
         "base": manifest.base,
         "data": manifest.data and manifest.data.model_dump(mode="json"),
         "made": manifest.made.model_dump(mode="json", exclude_none=True),
@@ -188,9 +204,13 @@ def _short(data: Data) -> str:
     return textwrap.shorten(data.description, WIDTH, placeholder=" …")
 
 
-def _lines(model: str, move: Pointer, manifest: Manifest) -> Iterator[str]:
-    """One move: when, what, by whom; below it where the version came from."""
-    yield f"{when(move.at)}  {model}@{move.version}  {move.digest}  by {move.by}"
+def _lines(model: str, move: Move) -> Iterator[str]:
+    """One move: when, what, by whom; below it where a version that came to serve is from."""
+    pointer, manifest = move.pointer, move.manifest
+    done = "" if move.alias == "champion" else "retired " if pointer.retired else "kept beside "
+    yield f"{when(pointer.at)}  {model}@{pointer.version}  {pointer.digest}  {done}by {pointer.by}"
+    if done:
+        return
     made, data = manifest.made, manifest.data
     told = {name: str(made.parameters[name]) for name in TOLD if name in made.parameters}
     facts = {

@@ -56,9 +56,11 @@ class Follower:
 
         Raises `RefusedWeights`, `Conflict`, `StoreError`, `OSError`.
         """
-        if self._swaps.engine.weights(name).model.space:
-            await self._look_at_kept(name)
-        await self._look_at_champion(name)
+        try:
+            if self._swaps.engine.weights(name).model.space:
+                await self._look_at_kept(name)
+        finally:  # a space of before that cannot be served must not hold up what is pushed
+            await self._look_at_champion(name)
 
     async def _look_at_kept(self, name: str) -> None:
         swaps, lane = self._swaps, self._swaps.engine.lanes[name]

@@ -1,6 +1,7 @@
 """Two embedding spaces side by side: what is kept serves beside what is pushed, until it is retired."""
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -122,6 +123,19 @@ def test_what_cannot_be_kept_is_told_once_and_stops_nobody(tmp_path: Path) -> No
         store.move_alias(NAME, "kept", "bad", expected=None)
         await follower.look_at_all()
         assert list(swaps.refused[NAME]) == [digest]
+        store.move_alias(NAME, "champion", "v3", expected="v2")
+        await follower.look_at_all()
+        assert spaces(swaps) == ["v3"]
+
+    served(store, body)
+
+
+def test_a_space_whose_version_is_gone_holds_up_no_push(tmp_path: Path) -> None:
+    store = published(tmp_path, 2, 3, 5)
+
+    async def body(swaps: Swaps, follower: Follower) -> None:
+        store.move_alias(NAME, "kept", "v5", expected=None)
+        shutil.rmtree(tmp_path / f"store/models/{NAME}/v5")
         store.move_alias(NAME, "champion", "v3", expected="v2")
         await follower.look_at_all()
         assert spaces(swaps) == ["v3"]

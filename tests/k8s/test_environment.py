@@ -71,6 +71,7 @@ def test_the_gateway_finds_every_replica_of_each_service_by_a_headless_name(
 ) -> None:
     gateway = load(overlay, named(overlay, "Deployment", "gateway-server"), monkeypatch)
     assert isinstance(gateway, GatewaySettings)
+    assert gateway.public, "it would start without API keys"
     for upstream in UPSTREAMS:
         (address,) = gateway.upstreams[upstream]
         match = re.fullmatch(r"http://([\w-]+):(\d+)", address)

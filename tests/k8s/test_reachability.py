@@ -21,11 +21,15 @@ WORLD = (PROMETHEUS, INGRESS, DNS, INTERNET, METADATA, *STRANGERS)
 Pair = tuple[str, str, int]
 
 
+def ours(objects: list[Object]) -> list[Peer]:
+    """The pods of each workload."""
+    return [Peer(service_of(w), "ocelli", pod(w)["metadata"]["labels"], ports(w)) for w in workloads(objects)]
+
+
 def allowed(objects: list[Object]) -> set[Pair]:
     """Every pair of peers, one of them ours, and the port on which the first reaches the second."""
     policies = of_kind(objects, "NetworkPolicy")
-    ours = [Peer(service_of(w), "ocelli", pod(w)["metadata"]["labels"], ports(w)) for w in workloads(objects)]
-    peers = [*{peer.name: peer for peer in ours}.values(), *WORLD]
+    peers = [*ours(objects), *WORLD]
     inside = {peer.name for peer in peers if peer.namespace == "ocelli"}
     return {
         (source.name, target.name, port)
@@ -73,6 +77,19 @@ def test_the_pods_of_one_training_reach_each_other_and_nobody_else_reaches_them(
     policies = [*of_kind(job, "NetworkPolicy"), DENY]
     assert reaches(policies, first, second, 41234) is together
     assert not any(reaches(policies, stranger, first, 41234) for stranger in WORLD)
+
+
+def test_a_service_admits_nobody_but_the_gateway_at_its_data_port_whatever_others_are_allowed_to_send(
+    dev: list[Object],
+) -> None:
+    admitting = [one for one in of_kind(dev, "NetworkPolicy") if "Ingress" in one["spec"]["policyTypes"]]
+    incoming = [one | {"spec": one["spec"] | {"policyTypes": ["Ingress"]}} for one in admitting]
+    peers = {peer.name: peer for peer in ours(dev)}
+    for (source, caller), (target, service) in product(peers.items(), peers.items()):
+        for name, port in service.ports.items():
+            expected = source == "gateway" and target in DATA and name == "http"
+            if source != target:
+                assert reaches(incoming, caller, service, port) is expected, (source, target, port)
 
 
 def test_pods_without_a_policy_of_their_own_are_denied_everything_but_dns(overlay: list[Object]) -> None:

@@ -79,7 +79,7 @@ def names(expr: str) -> set[str]:
 
 
 def _selected(node: Any) -> Iterator[str]:
-    if isinstance(node, promql_parser.VectorSelector):
+    if isinstance(node, promql_parser.VectorSelector) and node.name:
         yield node.name
     for part in ("expr", "lhs", "rhs", "param", "vector_selector"):
         if (inner := getattr(node, part, None)) is not None and not isinstance(inner, str):

@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help environment run doctor test lint format test-gpu models accuracy bench manifests lock clean
+.PHONY: help environment run doctor test lint format up down test-docker test-gpu models accuracy bench manifests lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,15 +25,34 @@ test: ## Lint, types, import rules and all tests that need no GPU and no Docker
 	@$(MAKE) --no-print-directory lint
 	.venv/bin/pytest -m "not gpu and not docker" --durations=5
 
-lint: environment ## Check style, types and who imports whom
+LINTERS := .venv/linters/bin
+SCRIPTS := .ci/docker .ci/environment .ci/lock .ci/run docker/entry docker/ocelli docker/rolling-restart k8s/components/monitoring/prometheus-rules
+
+lint: ## Check style, types, who imports whom, and what is not Python
+	@.ci/environment linters
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
+	$(LINTERS)/shellcheck $(SCRIPTS)
+	$(LINTERS)/hadolint docker/Dockerfile
+	$(LINTERS)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml docker-compose.gpu.yml
+	$(LINTERS)/yamllint --strict .yamllint docker-compose.yml docker-compose.gpu.yml docker k8s
 
 format: environment ## Format the code
 	.venv/bin/ruff check --fix --exit-zero .
 	.venv/bin/ruff format .
+
+up: ## Build the images, and start the gateway and the services in containers
+	REVISION=$$(git rev-parse HEAD 2>/dev/null) docker compose up --detach --build --wait
+
+down: ## Stop the containers; weights, keys and metrics stay in their volumes
+	docker compose --profile train --profile observability down
+
+test-docker: ## Tests that need a Docker engine, which is made ready on Debian 12 (12 minutes)
+	@.ci/environment tests
+	@.ci/docker
+	.venv/bin/pytest -m docker tests/docker --durations=10
 
 test-gpu: environment ## Tests that need a CUDA device
 	.venv/bin/pytest -m gpu tests/gpu

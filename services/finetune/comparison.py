@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from services.finetune.task import Evaluation
 
 DIGITS = 4  # a score is judged and stored as it is printed
+LESS = frozenset({"loss", "space_shift"})  # scores of which less is better
 
 
 class Row(NamedTuple):
@@ -24,6 +25,13 @@ class Row(NamedTuple):
     def change(self) -> float:
         """After minus before; a score that is missing counts as 0."""
         return round((self.after or 0.0) - (self.before or 0.0), DIGITS)
+
+    @property
+    def gain(self) -> float | None:
+        """How much better it became, below 0 if worse; None where one of them has no score."""
+        if self.before is None or self.after is None:
+            return None
+        return -self.change if self.name.partition("/")[0] in LESS else self.change
 
 
 class Side(NamedTuple):

@@ -49,6 +49,7 @@ def begin(task: Task, settings: JobSettings) -> Job:
     """The job of these settings. Raises `StoreError` for a base that is not there, `JobError` for a run that is not."""
     if settings.resume:
         settings = _resumed(settings)
+    _check_augmentation(task, settings)
     store = open_store(settings.store, settings.state)
     base = store.fetch(settings.base or f"{task.model}@champion", settings.state / "cache")
     if base.manifest.merge is not None:
@@ -61,6 +62,13 @@ def begin(task: Task, settings: JobSettings) -> Job:
     run = _folder(task, settings)
     run.say(f"{task.name}: run {run.id}, from {base.model}@{base.version}")
     return Job(task, settings, run, store, base, served)
+
+
+def _check_augmentation(task: Task, settings: JobSettings) -> None:
+    for name in settings.augment or ():
+        if name not in task.augmentations:
+            known = f"{task.name} has {', '.join(task.augmentations)}" if task.augmentations else "it is for detectors"
+            raise JobError(f"--augment {name}: {known}.")
 
 
 def first_process() -> bool:

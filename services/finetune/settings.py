@@ -61,6 +61,10 @@ class JobSettings(OcelliSettings):
     batch: int | None = Field(None, ge=1, le=1024, description="examples of one step and process")
     accumulate: int = Field(1, ge=1, description="steps whose gradients are added up")
     lr: float | None = Field(None, gt=0, le=1, description="learning rate; the task's own unless given")
+    augment: Names | None = Field(
+        None,
+        description="changes of a detector's pictures: mirror, colours (channels in any order), none; mirror as a rule",
+    )
     lora: int | None = Field(
         None, ge=1, le=256, description="rank of a LoRA adapter; all weights are trained unless given"
     )

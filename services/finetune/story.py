@@ -7,25 +7,20 @@ publish   files, report and model card become a version that nobody can change, 
 push      all running replicas prepare it, and take it over together if all agree
 """
 
-import math
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from services.finetune.comparison import Comparison
-from services.finetune.data.examples import Example
 from services.finetune.errors import GateError
 from services.finetune.gate import judge
 from services.finetune.job import Checked, Job, await_data, begin, first_process
+from services.finetune.latency import latency
 from services.finetune.publish import publish
 from services.finetune.push import push
 from services.finetune.reading import Read, read
 from services.finetune.settings import JobSettings
 from services.finetune.task import Material, Task
-
-TIMED = 16  # examples by which answers are timed
 
 
 def run(task: Task, settings: JobSettings) -> int:
@@ -51,30 +46,18 @@ def run(task: Task, settings: JobSettings) -> int:
 
 def check(job: Job, material: Material, candidate: Path) -> Checked:
     """Judge what serves now and the new version, on the new data and on the old."""
-    served, new, old = job.served.path, material.validation, material.old
+    new, old = material.validation, material.old
     job.run.say(f"judging {job.served.model}@{job.served.version} and the new version on {len(new)} + {len(old)} rows")
-    judged = [
-        job.task.evaluate(version, examples) for examples in (new, old) if examples for version in (served, candidate)
-    ]
+    opened = job.task.open(job.served.path), job.task.open(candidate)
+    judged = [version.evaluate(examples) for examples in (new, old) if examples for version in opened]
     before, after, old_before, old_after = [*judged, None, None][:4]
     assert before is not None and after is not None
     comparison = Comparison(before, after, old_before, old_after, new_examples=len(new), old_examples=len(old))
-    latency = _latency(job.task, served, candidate, new[:TIMED])
-    verdict = judge(comparison, job.settings.gate, headline=job.task.headline, latency=latency)
+    seconds = latency(*opened, new)
+    verdict = judge(comparison, job.settings.gate, headline=job.task.headline, latency=seconds)
     for line in str(verdict).splitlines():
         job.run.say(line)
-    return Checked(comparison, latency, verdict)
-
-
-def _latency(task: Task, served: Path, candidate: Path, examples: Sequence[Example]) -> tuple[float, float]:
-    """Seconds for one answer of each, the least of several turns that alternate."""
-    least = [math.inf, math.inf]
-    for _ in range(3):
-        for index, version in enumerate((served, candidate)):
-            began = time.perf_counter()
-            task.evaluate(version, examples)
-            least[index] = min(least[index], time.perf_counter() - began)
-    return least[0] / len(examples), least[1] / len(examples)
+    return Checked(comparison, seconds, verdict)
 
 
 def tell(job: Job, data: Read) -> int:

@@ -2,15 +2,16 @@
 
 demo       -> data in the task's own format, for `--demo`
 read       -> Dataset                     rows that are sound, and what is wrong with the others
+course     -> Course                      what is taught and for how long; `--dry-run` times its first steps
 train      -> a directory with the files of a version        services/finetune/job.py tells the rest
-evaluate   -> Evaluation                  by the very model class that serves
+open       -> Opened                      a version in the very model class that serves, to judge and to time it
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from PIL import Image
 
@@ -18,7 +19,12 @@ from services.finetune.data import formats
 from services.finetune.data.examples import Dataset, Example
 from services.finetune.run import Run
 from services.finetune.settings import JobSettings
+from shared.serving.model import Model
 from shared.weights.store import Version
+
+if TYPE_CHECKING:  # the settings are read before torch is loaded
+    from services.finetune.training.plan import Plan
+    from services.finetune.training.teacher import Lesson
 
 
 class Curve(NamedTuple):
@@ -51,7 +57,7 @@ class Shown:
 class Evaluation:
     """How good a version is on some examples.
 
-    scores      figures by name; those of one class are `ap50/circle`. Higher is better, but for `loss`
+    scores      figures by name, those of one class as `ap50/circle`; higher is better, but for `comparison.LESS`
     charts      curves by the chart's title, such as "precision over recall"
     """
 
@@ -75,12 +81,34 @@ class Material:
     old: Sequence[Example]
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A version as its service runs it: `model` answers the `item` of an example, and `evaluate` judges its answers."""
+
+    model: Model[Any, Any, Any, Any]
+    item: Callable[[Example], Any]
+    evaluate: Callable[[Sequence[Example]], Evaluation]
+
+
+class Course(Protocol):
+    """What is taught, and for how long."""
+
+    @property
+    def lesson(self) -> "Lesson":
+        """What, and how it is judged."""
+
+    @property
+    def plan(self) -> "Plan":
+        """For how long, how fast and where."""
+
+
 class Task(ABC):
     """One kind of model that can be taught."""
 
     name: ClassVar[str]  # of the service
     model: ClassVar[str]  # the service's default model
-    headline: ClassVar[str]  # the score that the gate and the best checkpoint go by
+    headline: ClassVar[str]  # the score that the gate and the best checkpoint go by: higher is better
+    augmentations: ClassVar[Sequence[str]] = ()  # that `--augment` can name
 
     @abstractmethod
     def demo(self, folder: Path) -> Mapping[str, Path]:
@@ -98,9 +126,20 @@ class Task(ABC):
         """
 
     @abstractmethod
+    def course(self, base: Version, material: Material, settings: JobSettings) -> Course:
+        """What `train` begins with. Raises `JobError`."""
+
+    @abstractmethod
+    def open(self, version: Path) -> Opened:
+        """Read the version in a directory, which may lack its manifest."""
+
     def evaluate(self, version: Path, examples: Sequence[Example]) -> Evaluation:
-        """Judge the version in a directory (it may lack its manifest)."""
+        """Judge the version in a directory."""
+        return self.open(version).evaluate(examples)
 
     def estimate(self, base: Version, material: Material, settings: JobSettings) -> Mapping[str, Any]:
         """What `--dry-run` tells: steps, seconds and bytes of memory."""
-        return {}
+        from services.finetune.training.estimate import estimate
+
+        course = self.course(base, material, settings)
+        return estimate(course.lesson, course.plan)

@@ -11,18 +11,18 @@ from typing import Any, ClassVar
 import torch
 
 from services.clip import weights
+from services.clip.model import Item
 from services.finetune.clip import demo, space
 from services.finetune.clip.contrast import Contrast, Rows
 from services.finetune.clip.evaluation import evaluate
 from services.finetune.clip.golden import write_golden
 from services.finetune.clip.vectors import served, trial
-from services.finetune.data.examples import Example, PairExample, only
+from services.finetune.data.examples import Example, PairExample, only, pictures
 from services.finetune.run import Run
 from services.finetune.settings import JobSettings
-from services.finetune.task import Evaluation, Material, Task
+from services.finetune.task import Evaluation, Material, Opened, Task
 from services.finetune.towers.recipe import DEFAULTS, rates
 from services.finetune.towers.teaching import Parts, Start, Teaching
-from services.finetune.training.estimate import estimate
 from services.finetune.training.mixture import Mixture
 from services.finetune.training.plan import plan
 from services.finetune.training.teacher import Lesson
@@ -45,7 +45,7 @@ class ClipTask(Task):
 
     def train(self, base: Version, material: Material, run: Run, settings: JobSettings) -> Path:
         """Teach `base`; see `Task.train`."""
-        candidate = _teaching(base, material, settings).carry_out(run)
+        candidate = self.course(base, material, settings).carry_out(run)
         if candidate is None:
             return run.candidate
         before, old = served(base.path), only(PairExample, material.old)
@@ -55,31 +55,31 @@ class ClipTask(Task):
         run.say(f"the vectors of what is known have moved by {moved:.4f}")
         return candidate
 
-    def evaluate(self, version: Path, examples: Sequence[Example]) -> Evaluation:
-        """Judge the version by the model that serves; a taught one has the score `space_shift` (lower is better)."""
-        judged, moved = evaluate(served(version), only(PairExample, examples)), space.kept(version)
-        return judged if moved is None else replace(judged, scores={**judged.scores, "space_shift": moved})
+    def open(self, version: Path) -> Opened:
+        """The model that serves; a taught version has the score `space_shift`."""
+        model, moved = served(version), space.kept(version)
 
-    def estimate(self, base: Version, material: Material, settings: JobSettings) -> Mapping[str, Any]:
-        """Steps, seconds and bytes of memory, from a few steps."""
-        teaching = _teaching(base, material, settings)
-        return estimate(teaching.lesson, teaching.plan)
+        def judged(examples: Sequence[Example]) -> Evaluation:
+            found = evaluate(model, only(PairExample, examples))
+            return found if moved is None else replace(found, scores={**found.scores, "space_shift": moved})
 
+        return Opened(model, item=lambda example: Item(data=pictures(example)[0].read()), evaluate=judged)
 
-def _teaching(base: Version, material: Material, settings: JobSettings) -> Teaching:
-    new, replay = only(PairExample, material.train), only(PairExample, material.replay)
-    read, made = weights.read(base.path, torch.float32), plan(settings, DEFAULTS, new=len(new), replay=len(replay))
-    network: Any = read.module.train()
-    texts = [example.text for example in new]
-    start = Start.of(base, network, read.tokenizer, texts=texts, parts=PARTS, how=settings)
-    state = replace(read, tokenizer=start.words.tokenizer)
-    rows, judged = Rows(state, replay), only(PairExample, material.validation)[:JUDGED]
-    lesson = Lesson(
-        module=Contrast(network, start.memory),
-        examples=Mixture(rows.row, new, replay=replay, length=made.examples, seed=made.seed),
-        collate=rows.batch,
-        rates=rates(network, adapter=start.pupil.adapter),
-        judge=lambda: evaluate(trial(state, start.pupil.plain()), judged, shown=0).scores,
-        headline=ClipTask.headline,
-    )
-    return Teaching(start, lesson, made)
+    def course(self, base: Version, material: Material, settings: JobSettings) -> Teaching:
+        """The base with new words, and the contrast that it is taught."""
+        new, replay = only(PairExample, material.train), only(PairExample, material.replay)
+        read, made = weights.read(base.path, torch.float32), plan(settings, DEFAULTS, new=len(new), replay=len(replay))
+        network: Any = read.module.train()
+        texts = [example.text for example in new]
+        start = Start.of(base, network, read.tokenizer, texts=texts, parts=PARTS, how=settings)
+        state = replace(read, tokenizer=start.words.tokenizer)
+        rows, judged = Rows(state, replay), only(PairExample, material.validation)[:JUDGED]
+        lesson = Lesson(
+            module=Contrast(network, start.memory),
+            examples=Mixture(rows.row, (new, replay), length=made.examples, seed=made.seed, step=made.step_examples),
+            collate=rows.batch,
+            rates=rates(network, adapter=start.pupil.adapter),
+            judge=lambda: evaluate(trial(state, start.pupil.plain()), judged, shown=0).scores,
+            headline=self.headline,
+        )
+        return Teaching(start, lesson, made)

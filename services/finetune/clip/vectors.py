@@ -11,7 +11,7 @@ import torch
 from services.clip.classify import Matrix
 from services.clip.model import Clip, Item
 from services.clip.weights import State
-from services.finetune.llava.draft import with_manifest
+from services.finetune.draft import with_manifest
 
 BATCH = 64
 

@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from heapq import nlargest
-from pathlib import Path
-
-import torch
 
 from services.detection.model import Detector
 from services.finetune.data.examples import DetectionExample
-from services.finetune.detection.answers import CPU, answers, detector
+from services.finetune.detection.answers import answers
 from services.finetune.detection.drawing import shown
 from services.finetune.detection.matching import Matches, confusion, match
 from services.finetune.detection.precision import Precision
@@ -21,12 +18,11 @@ SHOWN = 24
 Judged = tuple[DetectionExample, Detections, Matches]
 
 
-def evaluate(version: Path, examples: Sequence[DetectionExample], device: torch.device = CPU) -> Evaluation:
-    """Judge a version directory. A class that the version does not know counts, as one that it never finds.
+def evaluate(made: Detector, examples: Sequence[DetectionExample]) -> Evaluation:
+    """Judge a detector. A class that it does not know counts, as one that it never finds.
 
     Scores: ap, ap50, ap75, ar, ap50/<class>, and mask_ap, mask_ap50 where version and truth have masks.
     """
-    made = detector(version, device)
     ids = _ids(made, examples)
     masks = made.finds_masks and all(example.masks is not None for example in examples if example.boxes)
     precision, judged = Precision(ids, masks=masks), []
@@ -42,9 +38,8 @@ def evaluate(version: Path, examples: Sequence[DetectionExample], device: torch.
     )
 
 
-def scores(version: Path, examples: Sequence[DetectionExample], device: torch.device = CPU) -> dict[str, float]:
+def scores(made: Detector, examples: Sequence[DetectionExample]) -> dict[str, float]:
     """The scores of `evaluate` for boxes, and nothing else: what a training is judged by on the way."""
-    made = detector(version, device)
     precision = Precision(_ids(made, examples), masks=False)
     for example, found in answers(made, examples):
         precision.add(example, found)

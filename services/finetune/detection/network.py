@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
+from services.finetune.detection.counting import Counters
+
 Target = dict[str, Tensor]
 
 
@@ -21,11 +23,13 @@ class Learner(nn.Module):
         # Convolutions on a CPU are a fifth faster on this layout; the stored weights do not show it.
         self.network = network.to(memory_format=torch.channels_last)
         self.network.transform = _Stacking(self.transform)
+        self._counters = Counters(self.network)
 
     def forward(self, pictures: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
         """The `loss`, summed over the network's heads, of normalised pictures [3, height, width] of any sizes."""
         losses: dict[str, Tensor] = self.network(pictures, targets)
-        return {"loss": torch.stack(list(losses.values())).sum()}
+        shares = self._counters.shares(pictures[0].device)
+        return {"loss": torch.stack([loss * shares[name] for name, loss in losses.items()]).sum()}
 
     def train(self, mode: bool = True) -> Self:
         """As of every module, but for what stays as in serving: the sizes of pictures, and the norms.

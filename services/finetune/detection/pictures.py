@@ -1,9 +1,10 @@
 """An example -> what a detector learns from: read -> augment -> normalise as the service does -> boxes to that size.
 
-Augmentation is on the pixels as they were sent: mirrored or not, the colour channels in any order.
+Augmentation is on the pixels as they were sent. Channels in any order teach that colour tells no class, which spoils
+data whose classes are colours; so it is for whoever asks for it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
@@ -20,7 +21,11 @@ from services.finetune.data.masks import raster
 from services.finetune.detection.network import Target
 from shared.images.decode import decode
 
-AUGMENT = v2.Compose([v2.RandomHorizontalFlip(0.5), v2.RandomChannelPermutation()])
+AUGMENTATIONS: Mapping[str, Callable[[], Any]] = {
+    "mirror": lambda: v2.RandomHorizontalFlip(0.5),
+    "colours": v2.RandomChannelPermutation,
+    "none": v2.Identity,
+}
 
 
 class Prepared(NamedTuple):
@@ -33,14 +38,15 @@ class Prepared(NamedTuple):
 class Reader:
     """Prepares examples for one network."""
 
-    def __init__(self, transform: Any, ids: Mapping[str, int], *, masks: bool) -> None:
+    def __init__(self, transform: Any, ids: Mapping[str, int], *, masks: bool, augment: Sequence[str]) -> None:
         """`transform` is the network's own; `ids` are those of the labels; `masks` are read where it learns them."""
         self._transform, self._ids, self._masks = transform, ids, masks
+        self._augment = v2.Compose([AUGMENTATIONS[name]() for name in augment])
 
     def __call__(self, example: DetectionExample, rng: Random) -> Prepared:
         """Read and augment an example; torchvision draws from torch's own generator. Raises `OcelliError`."""
         pixels = torch.from_numpy(decode(example.picture.read(), LIMITS).pixels)
-        image, target = AUGMENT(tv_tensors.Image(pixels.permute(2, 0, 1)), self._target(example))
+        image, target = self._augment(tv_tensors.Image(pixels.permute(2, 0, 1)), self._target(example))
         picture = normalise(image.as_subclass(Tensor).permute(1, 2, 0), self._transform)
         size = list(picture.shape[-2:])
         sized = {name: v2.functional.resize(value, size) for name, value in target.items() if name != "labels"}

@@ -47,19 +47,24 @@ SEEDS = {"data": 71, "replay": 72, "validation": 9_000_071, "old": 9_000_072}
 
 
 def write(folder: Path, *, share: float = 1.0) -> dict[str, Path]:
-    """Write the four data sets, or a `share` of each; returns the path of each."""
-    return {name: _write(folder / name, name, round(share * count)) for name, count in PICTURES.items()}
+    """Write the four data sets, or a `share` of each, unless a run that goes on has them; returns the path of each."""
+    paths = {name: folder / name / "dialogues.jsonl" for name in PICTURES}
+    for name, path in paths.items():
+        if not path.exists():
+            _write(path, name, round(share * PICTURES[name]))
+    return paths
 
 
-def _write(place: Path, name: str, count: int) -> Path:
-    (place / "pictures").mkdir(parents=True)
-    with (place / "dialogues.jsonl").open("w") as file:
-        for number in range(count):
-            picture = f"pictures/{number:04}.png"
-            scene, told = _picture(f"{SEEDS[name]}/{number}", new=name in NOVEL, learnt=name in LEARNT)
-            Image.fromarray(render.picture(scene, SIDE)).save(place / picture, compress_level=1)
-            file.writelines(json.dumps(_line(picture, turns)) + "\n" for turns in told)
-    return place / "dialogues.jsonl"
+def _write(path: Path, name: str, count: int) -> None:
+    """Write the pictures beside `path`, and `path` last."""
+    (path.parent / "pictures").mkdir(parents=True, exist_ok=True)
+    lines = []
+    for number in range(count):
+        picture = f"pictures/{number:04}.png"
+        scene, told = _picture(f"{SEEDS[name]}/{number}", new=name in NOVEL, learnt=name in LEARNT)
+        Image.fromarray(render.picture(scene, SIDE)).save(path.parent / picture, compress_level=1)
+        lines += [json.dumps(_line(picture, turns)) + "\n" for turns in told]
+    path.write_text("".join(lines))
 
 
 def _picture(luck: str, *, new: bool, learnt: bool) -> tuple[Scene, list[list[Turn]]]:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageOps
 
 from services.finetune.data.examples import ChatExample, Source, pictures
-from services.finetune.llava.draft import with_manifest
+from services.finetune.draft import with_manifest
 from services.finetune.llava.scoring import score
 from services.finetune.llava.script import Scribe, message
 from services.finetune.task import Evaluation, Shown
@@ -42,15 +42,20 @@ class Answered:
         return self.answer == self.truth
 
 
-def evaluate(version: Path, examples: Sequence[ChatExample]) -> Evaluation:
-    """Exact match of whole answers, in all and by kind, and the mean loss of a token of an answer."""
+def served(version: Path) -> Llava:
+    """The model that serves, with the weights of a version, which may lack its manifest."""
+    model = Llava(torch.device("cpu"))
     with with_manifest(version, "llava") as folder:
-        model = Llava(torch.device("cpu"))
-        state = model.read(folder)
-        scribe = Scribe(state.words, state.picture_tokens, state.context)
-        loss = score(state.module, [scribe.write(example) for example in examples], state.pixels).loss
-        model.use(state)
-        told = list(_answered(model, state.words, examples))
+        model.use(model.read(folder))
+    return model
+
+
+def evaluate(model: Llava, examples: Sequence[ChatExample]) -> Evaluation:
+    """Exact match of whole answers, in all and by kind, and the mean loss of a token of an answer."""
+    state = model.serving.state
+    scribe = Scribe(state.words, state.picture_tokens, state.context)
+    loss = score(state.module, [scribe.write(example) for example in examples], state.pixels).loss
+    told = list(_answered(model, state.words, examples))
     kinds = defaultdict(list)
     for each in told:
         kinds[each.example.kind].append(each.right)

@@ -17,8 +17,8 @@ import torch
 from PIL import Image, ImageOps
 
 from services.finetune.data.examples import ChatExample, Source, Turn, pictures
+from services.finetune.draft import with_manifest
 from services.finetune.llava import network
-from services.finetune.llava.draft import with_manifest
 from services.finetune.llava.script import Scribe, Script
 from services.llava import weights
 from services.llava.weights import State

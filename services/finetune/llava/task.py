@@ -1,15 +1,14 @@
 """What the job asks of LLaVA."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from services.finetune.data.examples import ChatExample, Example, only
+from services.finetune.data.examples import ChatExample, only
 from services.finetune.llava import demo, evaluation, training
 from services.finetune.run import Run
 from services.finetune.settings import JobSettings
-from services.finetune.task import Evaluation, Material, Task
-from services.finetune.training.estimate import estimate
+from services.finetune.task import Material, Opened, Task
 from shared.weights.store import Version
 
 
@@ -28,11 +27,15 @@ class LlavaTask(Task):
         """Teach all parts, or an adapter."""
         return training.train(base, material, run, settings)
 
-    def evaluate(self, version: Path, examples: Sequence[Example]) -> Evaluation:
-        """Exact match of whole answers, as the service gives them."""
-        return evaluation.evaluate(version, only(ChatExample, examples))
+    def course(self, base: Version, material: Material, settings: JobSettings) -> training.Course:
+        """The network, with an adapter if there is one, and the conversations that it is taught."""
+        return training.prepare(base, material, settings)
 
-    def estimate(self, base: Version, material: Material, settings: JobSettings) -> Mapping[str, Any]:
-        """Steps, seconds and memory, after a few steps that are not kept."""
-        course = training.prepare(base, material, settings)
-        return estimate(course.lesson, course.plan)
+    def open(self, version: Path) -> Opened:
+        """The model that serves, asked for the last answer of a conversation."""
+        model = evaluation.served(version)
+        return Opened(
+            model,
+            item=lambda example: evaluation.talk(only(ChatExample, [example])[0]),
+            evaluate=lambda examples: evaluation.evaluate(model, only(ChatExample, examples)),
+        )

@@ -87,7 +87,9 @@ def prepare(base: Version, material: Material, settings: JobSettings) -> Course:
     def see(row: Row, _: Random) -> Seen:
         return row, network.pixels(row.pictures, state.pixels)
 
-    examples: Mixture[Row, Seen] = Mixture(see, parts[0], replay=parts[1], length=course.examples, seed=settings.seed)
+    examples: Mixture[Row, Seen] = Mixture(
+        see, parts, length=course.examples, seed=settings.seed, step=course.step_examples
+    )
     lesson = Lesson(
         module=taught if settings.lora else Pupil(taught),
         examples=examples,

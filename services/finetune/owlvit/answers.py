@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from services.finetune.data.examples import DetectionExample
+from services.finetune.data.examples import DetectionExample, Example, pictures
 from services.owlvit.model import Item, Label, OwlVit, Parameters, TextQuery
 from services.owlvit.weights import State
 from shared.images.detections import Detections
@@ -32,8 +32,13 @@ def answers(
     model: OwlVit, examples: Sequence[DetectionExample], names: Sequence[str]
 ) -> Iterator[tuple[DetectionExample, Detections]]:
     """Each example with what is found in it of all `names`, faint finds included."""
-    query = TextQuery(tuple(Label(name, number) for number, name in enumerate(names)))
     for at in range(0, len(examples), BATCH):
         batch = examples[at : at + BATCH]
-        items = [Item(example.picture.read(), query, FAINT) for example in batch]
+        items = [asked(example, names) for example in batch]
         yield from zip(batch, model.predict([model.preprocess(item) for item in items]), strict=True)
+
+
+def asked(example: Example, names: Sequence[str]) -> Item:
+    """The request for all `names` in the picture of an example."""
+    query = TextQuery(tuple(Label(name, number) for number, name in enumerate(names)))
+    return Item(pictures(example)[0].read(), query, FAINT)

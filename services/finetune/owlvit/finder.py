@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from services.finetune.demo.owlvit_loss import Match, box_cost, set_loss
 from services.finetune.owlvit.matching import assign
 from services.finetune.towers.memory import Memory
+from services.finetune.training.together import share
 from services.owlvit.network import Backbone
 
 KEEP = 2.0  # weight of the distance from the base
@@ -47,11 +48,13 @@ class Finder(nn.Module):
         """
         seen = see(self.network, pixels, ids)
         match = matched(seen, **objects)
-        loss = set_loss(seen.logits, seen.boxes, match)
+        counts = torch.tensor([len(match.patches), int(known.sum())], dtype=torch.float32, device=pixels.device)
+        objects_share, known_share = share(counts)
+        loss = objects_share * set_loss(seen.logits, seen.boxes, match)
         if known.any():
             with torch.no_grad():
                 before = see(self._memory.on(pixels.device), pixels[known], ids)
-            loss = loss + KEEP * moved(before, seen, known=known, known_queries=known_queries)
+            loss = loss + KEEP * known_share * moved(before, seen, known=known, known_queries=known_queries)
         return {"loss": loss}
 
 

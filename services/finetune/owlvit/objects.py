@@ -1,7 +1,7 @@
 """Examples of boxes -> batches: pictures as serving prepares them, their objects, and one list of queries for all.
 
 The queries of a batch are the names in it, filled up with others of the data that are not there. Each is worded in one
-of the ways in which people ask.
+of the ways in which people ask, the same for all batches of a step.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,6 +16,7 @@ from torchvision.ops import box_convert
 from services.finetune.data.examples import DetectionExample
 from services.finetune.errors import DataError
 from services.finetune.towers.pictures import Pictures
+from services.finetune.training.mixture import Luck
 from services.owlvit.labels import normal
 from services.owlvit.phrases import SLOT, Ids
 from services.owlvit.weights import State
@@ -35,7 +36,7 @@ class Row(NamedTuple):
     boxes: Tensor
     labels: tuple[str, ...]
     known: bool
-    chance: int  # what the batch draws its queries by, if this is its first row
+    chance: str  # what its batch draws queries by, and all of its step
 
 
 class Objects:
@@ -51,19 +52,19 @@ class Objects:
         self._names = sorted(_names(new) | self._known)
         self._phrases = {name: self.wordings(name) for name in self._names}
 
-    def row(self, example: DetectionExample, rng: Random) -> Row:
+    def row(self, example: DetectionExample, luck: Luck) -> Row:
         """An example as it is read for one step."""
         pixels = self._pictures[example.picture]
         brightness = BRIGHTNESS * torch.randn(3, 1, 1)
         boxes = _relative(example, square=self._state.pixels.square)
         most, known = self._patches, example.place in self._replay
-        return Row(pixels, brightness, boxes[:most], example.labels[:most], known, rng.getrandbits(32))
+        return Row(pixels, brightness, boxes[:most], example.labels[:most], known, luck.step)
 
     def batch(self, rows: Sequence[Row]) -> dict[str, Any]:
         """The arguments of `Finder.forward`."""
-        rng = Random(rows[0].chance)
-        names = self._queries(rows, rng)
-        phrases = [torch.tensor(rng.choice(self._phrases[name])) for name in names]
+        chance = rows[0].chance
+        names = self._queries(rows, Random(chance))
+        phrases = [torch.tensor(Random(f"{chance}/{name}").choice(self._phrases[name])) for name in names]
         pixels = normalise(torch.stack([row.pixels for row in rows]), self._state.pixels)
         return {
             "pixels": pixels + torch.stack([row.brightness for row in rows]),
@@ -74,10 +75,10 @@ class Objects:
         }
 
     def _queries(self, rows: Sequence[Row], rng: Random) -> list[str]:
-        """The names of the batch, and others up to `QUERIES`."""
+        """The names of the batch, and others up to `QUERIES`, sorted."""
         there = {label for row in rows for label in row.labels}
         others = [name for name in self._names if name not in there]
-        return sorted(there) + rng.sample(others, max(0, min(len(others), QUERIES - len(there))))
+        return sorted([*there, *rng.sample(others, max(0, min(len(others), QUERIES - len(there))))])
 
     def wordings(self, name: str) -> list[Ids]:
         """The ways to ask for `name` that are short enough. Raises `DataError` where the version's own is not."""

@@ -3,24 +3,23 @@
 base -> new words, adapter -> boxes by name, with replay held to the base -> the files of a version, golden cases
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from services.finetune.data.examples import DetectionExample, Example, only
+from services.finetune.data.examples import DetectionExample, only
 from services.finetune.owlvit import demo
-from services.finetune.owlvit.answers import served, trial
+from services.finetune.owlvit.answers import asked, served, trial
 from services.finetune.owlvit.evaluation import evaluate, named, scores
 from services.finetune.owlvit.finder import Finder
 from services.finetune.owlvit.golden import write_golden
 from services.finetune.owlvit.objects import Objects
 from services.finetune.run import Run
 from services.finetune.settings import JobSettings
-from services.finetune.task import Evaluation, Material, Task
+from services.finetune.task import Material, Opened, Task
 from services.finetune.towers.recipe import rates
 from services.finetune.towers.teaching import Parts, Start, Teaching
-from services.finetune.training.estimate import estimate
 from services.finetune.training.mixture import Mixture
 from services.finetune.training.plan import Defaults, plan
 from services.finetune.training.teacher import Lesson
@@ -46,7 +45,7 @@ class OwlvitTask(Task):
 
     def train(self, base: Version, material: Material, run: Run, settings: JobSettings) -> Path:
         """Teach `base`; see `Task.train`."""
-        candidate = _teaching(base, material, settings).carry_out(run)
+        candidate = self.course(base, material, settings).carry_out(run)
         if candidate is None:
             return run.candidate
         judged_by = only(DetectionExample, [*material.validation, *material.old])
@@ -54,35 +53,35 @@ class OwlvitTask(Task):
         run.say(f"{cases} golden cases")
         return candidate
 
-    def evaluate(self, version: Path, examples: Sequence[Example]) -> Evaluation:
-        """Judge the version by the model that serves."""
-        return evaluate(served(version), only(DetectionExample, examples))
+    def open(self, version: Path) -> Opened:
+        """The model that serves, which is asked for all names that the examples to judge by have."""
+        model = served(version)
+        return Opened(
+            model,
+            item=lambda example: asked(example, named(only(DetectionExample, [example]))),
+            evaluate=lambda examples: evaluate(model, only(DetectionExample, examples)),
+        )
 
-    def estimate(self, base: Version, material: Material, settings: JobSettings) -> Mapping[str, Any]:
-        """Steps, seconds and bytes of memory, from a few steps."""
-        teaching = _teaching(base, material, settings)
-        return estimate(teaching.lesson, teaching.plan)
-
-
-def _teaching(base: Version, material: Material, settings: JobSettings) -> Teaching:
-    new, replay = only(DetectionExample, material.train), only(DetectionExample, material.replay)
-    read, made = weights.read(base.path), plan(settings, DEFAULTS, new=len(new), replay=len(replay))
-    network: Any = read.pretrained.module.train()
-    labels = [label for example in new for label in example.labels]
-    start = Start.of(base, network, read.tokenizer, texts=labels, parts=_parts(network), how=settings)
-    state = replace(read, tokenizer=start.words.tokenizer)
-    objects, judged = Objects(state, new, replay), only(DetectionExample, material.validation)[:JUDGED]
-    for name in named(only(DetectionExample, [*material.validation, *material.old])):
-        objects.wordings(name)  # before hours of training, not behind them
-    lesson = Lesson(
-        module=Finder(network, start.memory),
-        examples=Mixture(objects.row, new, replay=replay, length=made.examples, seed=made.seed),
-        collate=objects.batch,
-        rates=rates(network, adapter=start.pupil.adapter),
-        judge=lambda: scores(trial(_with(state, start.pupil.plain())), judged),
-        headline=OwlvitTask.headline,
-    )
-    return Teaching(start, lesson, made)
+    def course(self, base: Version, material: Material, settings: JobSettings) -> Teaching:
+        """The base with new words, and the boxes that it is taught. Raises `DataError` for a name that is too long."""
+        new, replay = only(DetectionExample, material.train), only(DetectionExample, material.replay)
+        read, made = weights.read(base.path), plan(settings, DEFAULTS, new=len(new), replay=len(replay))
+        network: Any = read.pretrained.module.train()
+        labels = [label for example in new for label in example.labels]
+        start = Start.of(base, network, read.tokenizer, texts=labels, parts=_parts(network), how=settings)
+        state = replace(read, tokenizer=start.words.tokenizer)
+        objects, judged = Objects(state, new, replay), only(DetectionExample, material.validation)[:JUDGED]
+        for name in named(only(DetectionExample, [*material.validation, *material.old])):
+            objects.wordings(name)  # before hours of training, not behind them
+        lesson = Lesson(
+            module=Finder(network, start.memory),
+            examples=Mixture(objects.row, (new, replay), length=made.examples, seed=made.seed, step=made.step_examples),
+            collate=objects.batch,
+            rates=rates(network, adapter=start.pupil.adapter),
+            judge=lambda: scores(trial(_with(state, start.pupil.plain())), judged),
+            headline=self.headline,
+        )
+        return Teaching(start, lesson, made)
 
 
 def _parts(network: Any) -> Parts:

@@ -104,8 +104,7 @@ def _side(side: Side) -> list[Markup]:
     told = f"{side.name.capitalize()} data, {side.examples} examples"
     tables = [changes(told, [row for row in rows if "/" not in row.name])]
     for score in dict.fromkeys(row.name.partition("/")[0] for row in rows if "/" in row.name):
-        classes = [row._replace(name=row.name.partition("/")[2]) for row in side.classes(score)]
-        tables.append(changes(f"{score} by class, {side.name} data", classes))
+        tables.append(changes(f"{score} by class, {side.name} data", side.classes(score), of=score))
     return tables
 
 

@@ -12,7 +12,6 @@ from services.finetune.task import Confusion
 
 LONG = 16  # rows; a longer table is folded
 CLASSES = 40  # a larger confusion matrix is told as its most frequent errors
-DOWN = ("loss",)  # figures of which less is better
 
 
 def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Child]], *, kind: str | None = None) -> Markup:
@@ -38,19 +37,18 @@ def is_cell(child: Child) -> bool:
     return isinstance(child, Markup) and child.startswith("<td")
 
 
-def changes(caption: str, rows: Sequence[Row]) -> Markup:
-    """Scores before and after, and how they changed."""
-    cells = [(row.name, number(row.before), number(row.after), _change(row)) for row in rows]
+def changes(caption: str, rows: Sequence[Row], *, of: str = "") -> Markup:
+    """Scores before and after, and how they changed; those of the classes `of` a score go by their own names."""
+    name = f"{of}/" if of else ""
+    cells = [(row.name.removeprefix(name), number(row.before), number(row.after), _change(row)) for row in rows]
     return table(caption, ("score", "before", "after", "change"), cells)
 
 
 def _change(row: Row) -> Markup:
-    good = -row.change if row.name.partition("/")[0] in DOWN else row.change
-    if row.before is None or row.after is None or not good:
-        return tag("td", number(None if row.before is None or row.after is None else 0.0))
-    return tag(
-        "td", "▲ " if good > 0 else "▼ ", number(row.change, sign=True), class_="better" if good > 0 else "worse"
-    )
+    if not row.gain:
+        return tag("td", number(row.gain))
+    sign, kind = ("▲ ", "better") if row.gain > 0 else ("▼ ", "worse")
+    return tag("td", sign, number(row.change, sign=True), class_=kind)
 
 
 def confusion(caption: str, matrix: Confusion) -> Markup:

@@ -17,28 +17,38 @@ Source = TypeVar("Source")
 Made = TypeVar("Made")
 
 
+class Luck(Random):
+    """The randomness of one example; `step` is a seed that all examples of its step share, over all processes."""
+
+    step = ""
+
+
 class Mixture(Dataset[Made], Generic[Source, Made]):
     """All examples of a run by their number: even ones are new, odd ones replayed."""
 
     def __init__(
         self,
-        make: Callable[[Source, Random], Made],
-        new: Sequence[Source],
+        make: Callable[[Source, Luck], Made],
+        parts: tuple[Sequence[Source], Sequence[Source]],
         *,
-        replay: Sequence[Source] = (),
         length: int,
         seed: int,
+        step: int,
     ) -> None:
-        """`make` reads and augments one example; torch's own generator is seeded for it as well."""
-        self._make, self._length, self._seed = make, length, seed
-        self._parts = [_Shuffled(part, f"{seed}/{number}") for number, part in enumerate((new, replay)) if part]
+        """`make` reads and augments one example, with torch's own generator seeded as well.
+
+        The `parts` are new and replayed examples, the latter perhaps none; a `step` has so many over all processes.
+        """
+        self._make, self._length, self._seed, self._step = make, length, seed, step
+        self._parts = [_Shuffled(part, f"{seed}/{number}") for number, part in enumerate(parts) if part]
 
     def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, number: int) -> Made:
         turn, part = divmod(number, len(self._parts))
-        rng = Random(f"{self._seed}/example {number}")
+        rng = Luck(f"{self._seed}/example {number}")
+        rng.step = f"{self._seed}/step {number // self._step}"
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(rng.getrandbits(63))
             return self._make(self._parts[part][turn], rng)

@@ -2,6 +2,8 @@
 
 import math
 
+import pytest
+
 from services.finetune.comparison import Comparison, Row
 from services.finetune.task import Evaluation
 
@@ -18,6 +20,21 @@ def test_every_finite_score_of_either_version_has_a_row() -> None:
         Row("gone", 0.25, None),
     ]
     assert [row.change for row in side.rows()] == [0.4124, -0.01, 0.8, -0.25]
+
+
+@pytest.mark.parametrize(
+    ("row", "gain"),
+    [
+        (Row("ap50", 0.5, 0.75), 0.25),
+        (Row("loss", 0.5, 0.75), -0.25),
+        (Row("loss/circle", 0.5, 0.25), 0.25),
+        (Row("space_shift", 0.1, 0.3), -0.2),
+        (Row("exact_match/loss", 0.5, 0.75), 0.25),  # a class of that name
+        (Row("space_shift", None, 0.3), None),
+    ],
+)
+def test_a_gain_is_what_became_better_whichever_way_the_score_goes(row: Row, gain: float | None) -> None:
+    assert row.gain == gain
 
 
 def test_classes_are_those_of_one_score() -> None:

@@ -122,6 +122,7 @@ def test_a_dry_run_tells_what_would_happen_and_does_nothing(
         (("--demo", "--data", "x"), "--demo makes its own data; leave out --data, or --demo."),
         (("--demo", "--base", "ssd@never"), "There is no ssd@never"),
         (("--demo", "--version", "No good"), "No good"),
+        (("--demo", "--augment", "mirror,upside"), "--augment upside: detection has mirror, colours, none."),
         (("--resume", "nowhere"), "--resume: nowhere is not the folder of a run"),
     ],
 )

@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 
 import pytest
 import torch
 
 from services.clip import weights
 from services.clip.weights import State
-from services.finetune.clip.contrast import KEEP, Contrast, Row, Rows, filled
+from services.finetune.clip.contrast import KEEP, Contrast, Row, Rows, filled, same
 from services.finetune.data.examples import PairExample, Place, Source
 from services.finetune.towers.memory import Memory
+from services.finetune.training.mixture import Luck
 from tests.services.clip.clip_versions import picture
 from tests.services.finetune.towers.pictures_of import base
 
@@ -33,13 +33,13 @@ def pairs(tmp_path: Path) -> list[PairExample]:
 
 def rows(state: State, pairs: list[PairExample], known: int = 0) -> tuple[Rows, list[Row]]:
     made = Rows(state, pairs[len(pairs) - known :])
-    return made, [made.row(pair, Random(1)) for pair in pairs]
+    return made, [made.row(pair, Luck(1)) for pair in pairs]
 
 
 def test_equal_texts_and_equal_classes_are_right_answers_to_each_other(state: State, pairs: list[PairExample]) -> None:
     made, each = rows(state, pairs)
-    same = made.batch(each)["same"].int().tolist()
-    assert same == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+    names = made.batch(each)["names"]
+    assert same(names, names).int().tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
 
 
 def test_a_text_that_is_too_long_is_cut_before_its_end_mark(state: State, pairs: list[PairExample]) -> None:

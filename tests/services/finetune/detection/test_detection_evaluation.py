@@ -6,6 +6,7 @@ import torch
 from services.detection.model import Detector, Item, Parameters
 from services.finetune.data.examples import DetectionExample
 from services.finetune.demo.novel import familiar, novel
+from services.finetune.detection.answers import detector
 from services.finetune.detection.evaluation import SHOWN, evaluate, scores
 from services.finetune.detection.precision import Precision
 from services.finetune.task import Evaluation
@@ -21,7 +22,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> list[DetectionExample]:
 
 @pytest.fixture(scope="module")
 def judged(old: list[DetectionExample], tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
-    return evaluate(shipped("ssd", tmp_path_factory.mktemp("cache")).path, old)
+    return evaluate(detector(shipped("ssd", tmp_path_factory.mktemp("cache")).path), old)
 
 
 def answered(example: DetectionExample, score: float = 0.9) -> Detections:
@@ -68,7 +69,7 @@ def test_the_worst_pictures_come_first_with_truth_and_answer_beside_each_other(j
 def test_scores_on_the_way_are_those_of_the_evaluation(
     judged: Evaluation, old: list[DetectionExample], tmp_path: Path
 ) -> None:
-    assert scores(shipped("ssd", tmp_path).path, old) == judged.scores
+    assert scores(detector(shipped("ssd", tmp_path).path), old) == judged.scores
 
 
 def test_they_are_the_scores_of_what_a_request_is_answered(
@@ -85,16 +86,16 @@ def test_they_are_the_scores_of_what_a_request_is_answered(
 
 
 def test_a_class_that_a_version_does_not_know_counts_as_never_found(tmp_path: Path) -> None:
-    told = evaluate(shipped("ssd", tmp_path).path, examples(tmp_path, novel, 8))
+    told = evaluate(detector(shipped("ssd", tmp_path).path), examples(tmp_path, novel, 8))
     assert told.scores["ap50/crescent"] == 0.0
     assert told.scores["ap50"] < 0.8
 
 
 def test_masks_are_scored_where_version_and_truth_have_them(old: list[DetectionExample], tmp_path: Path) -> None:
-    told = evaluate(shipped("mask-rcnn", tmp_path).path, old[:6]).scores
+    told = evaluate(detector(shipped("mask-rcnn", tmp_path).path), old[:6]).scores
     assert told["mask_ap50"] > 0.8
     assert told["mask_ap"] < told["mask_ap50"]
-    assert "mask_ap" not in scores(shipped("mask-rcnn", tmp_path).path, old[:1])
+    assert "mask_ap" not in scores(detector(shipped("mask-rcnn", tmp_path).path), old[:1])
 
 
 def test_perfect_answers_score_one_and_none_score_zero(old: list[DetectionExample]) -> None:

@@ -49,3 +49,12 @@ def test_no_picture_is_on_both_sides(data: Mapping[str, Dataset]) -> None:
 def test_the_same_folder_is_written_twice_alike(tmp_path: Path) -> None:
     first, second = (demo.write(tmp_path / name, share=0.01) for name in ("a", "b"))
     assert all(first[name].read_bytes() == second[name].read_bytes() for name in first)
+
+
+def test_a_run_that_goes_on_finds_its_data_where_it_was(tmp_path: Path) -> None:
+    paths = demo.write(tmp_path, share=0.01)
+    paths["old"].unlink()  # as if it had been killed there
+    told = paths["data"].stat().st_mtime_ns
+    assert demo.write(tmp_path, share=0.01) == paths
+    assert paths["data"].stat().st_mtime_ns == told
+    assert paths["old"].exists()

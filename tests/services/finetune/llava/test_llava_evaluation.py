@@ -7,7 +7,7 @@ import torch
 
 from services.finetune.data.examples import ChatExample
 from services.finetune.llava import network
-from services.finetune.llava.evaluation import evaluate
+from services.finetune.llava.evaluation import evaluate, served
 from services.finetune.llava.scoring import score
 from services.finetune.llava.script import Scribe
 from services.finetune.task import Evaluation
@@ -30,11 +30,11 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> list[ChatExample]:
 
 @pytest.fixture(scope="module")
 def judged(base: Version, examples: list[ChatExample]) -> Evaluation:
-    return evaluate(base.path, examples)
+    return evaluate(served(base.path), examples)
 
 
 def test_the_shipped_weights_answer_what_they_know(base: Version, examples: list[ChatExample]) -> None:
-    assert evaluate(base.path, examples[:12]).scores["exact_match"] > 0.8
+    assert evaluate(served(base.path), examples[:12]).scores["exact_match"] > 0.8
 
 
 def test_each_kind_is_told_apart(judged: Evaluation, examples: list[ChatExample]) -> None:
@@ -51,7 +51,7 @@ def test_greedy_answers_are_those_whose_tokens_are_all_the_likeliest(
     state = network.read(base.path)
     scribe = Scribe(state.words, state.picture_tokens, state.context)
     told = score(state.module, [scribe.write(example) for example in single], state.pixels)
-    found = evaluate(base.path, single).scores
+    found = evaluate(served(base.path), single).scores
     assert told.exact_match == pytest.approx(found["exact_match"])
     assert told.loss == pytest.approx(found["loss"], rel=1e-3)
 
@@ -69,12 +69,12 @@ def test_a_version_without_a_manifest_is_judged_alike(
     base: Version, examples: list[ChatExample], tmp_path: Path
 ) -> None:
     network.write(network.read(base.path).module, base.path, tmp_path / "draft")
-    drafted = evaluate(tmp_path / "draft", examples[:5]).scores
-    assert drafted == pytest.approx(evaluate(base.path, examples[:5]).scores, rel=1e-3)
+    drafted = evaluate(served(tmp_path / "draft"), examples[:5]).scores
+    assert drafted == pytest.approx(evaluate(served(base.path), examples[:5]).scores, rel=1e-3)
 
 
 def test_a_conversation_without_pictures_is_judged_too(base: Version) -> None:
     answer = "Hello! Send me a picture of shapes and ask about it."
-    found = evaluate(base.path, [conversations.said("Hello!", answer=answer)])
+    found = evaluate(served(base.path), [conversations.said("Hello!", answer=answer)])
     assert found.scores["exact_match"] == 1.0
     assert found.shown[0].title == "Hello!"

@@ -1,35 +1,29 @@
 """A few real steps of a real training: what is learnt, kept, gone on with, and written."""
 
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from services.finetune.data.examples import ChatExample
-from services.finetune.errors import JobError, Stopped
+from services.finetune.draft import with_manifest
+from services.finetune.errors import JobError
 from services.finetune.llava import network
-from services.finetune.llava.draft import with_manifest
 from services.finetune.llava.scoring import score
 from services.finetune.llava.script import Scribe
 from services.finetune.llava.task import LlavaTask
 from services.finetune.run import Run
-from services.finetune.settings import JobSettings
 from services.finetune.task import Material
 from services.llava.model import Llava
 from shared.accel.checkpoint import read_state
 from shared.weights.store import Version
 from tests.services.finetune.llava import conversations
-
-SETTINGS = JobSettings(steps=4, batch=4, evaluations=1, threads=1, device="cpu", precision="float32")
+from tests.services.finetune.short_runs import Short, apart, tells_steps_time_and_memory, weights
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Version:
-    torch.set_num_threads(1)
     return conversations.base(tmp_path_factory.mktemp("cache"))
 
 
@@ -43,25 +37,20 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
 
 
 @pytest.fixture(scope="module")
-def whole(base: Version, material: Material, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run that nothing disturbed."""
-    return taught(base, material, tmp_path_factory.mktemp("whole") / "run")
+def short(base: Version, material: Material) -> Short:
+    return Short.of(LlavaTask(), base, material, steps=4, batch=4)
 
 
 @pytest.fixture(scope="module")
-def adapted(base: Version, material: Material, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def whole(short: Short, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that nothing disturbed."""
+    return short.taught(tmp_path_factory.mktemp("whole") / "run")
+
+
+@pytest.fixture(scope="module")
+def adapted(short: Short, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The same with an adapter."""
-    return taught(base, material, tmp_path_factory.mktemp("adapted") / "run", lora=4)
-
-
-def taught(base: Version, material: Material, folder: Path, **changes: Any) -> Run:
-    run = Run.begin(folder)
-    LlavaTask().train(base, material, run, SETTINGS.model_copy(update=changes))
-    return run
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return {name: value.float() for name, value in read_state(folder / "model.safetensors").items()}
+    return short.taught(tmp_path_factory.mktemp("adapted") / "run", lora=4)
 
 
 def loss(material: Material, version: Path) -> float:
@@ -100,79 +89,46 @@ def test_metrics_tell_loss_and_whole_answers(whole: Run) -> None:
     assert all(line["loss"] for line in told if "grad_norm" in line)
 
 
-class Disturbed(Run):
-    """A run whose process is asked to stop during its first step."""
-
-    def measure(self, **figures: Any) -> None:
-        super().measure(**figures)
-        if figures["step"] == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
+def test_a_stopped_run_goes_on_to_the_same_weights(whole: Run, short: Short, tmp_path: Path) -> None:
+    assert apart(short.gone_on(tmp_path / "run"), whole) == 0
 
 
-def gone_on(base: Version, material: Material, folder: Path, settings: JobSettings) -> Path:
-    """What a run leaves that was stopped after two steps and begun again."""
-    run = Run.begin(folder)
-    with pytest.raises(Stopped, match=r"after step 2 of 4.*--resume"):
-        LlavaTask().train(base, material, Disturbed(folder), settings)
-    return LlavaTask().train(base, material, run, settings)
+def test_a_stopped_adapter_goes_on_to_the_same_weights(adapted: Run, short: Short, tmp_path: Path) -> None:
+    assert apart(short.gone_on(tmp_path / "run", lora=4), adapted) == 0
 
 
-def same(one: Path, other: Path) -> bool:
-    expected, found = weights(one), weights(other)
-    return expected.keys() == found.keys() and all(torch.equal(v, found[name]) for name, v in expected.items())
-
-
-def test_a_stopped_run_goes_on_to_the_same_weights(
-    whole: Run, base: Version, material: Material, tmp_path: Path
-) -> None:
-    assert same(gone_on(base, material, tmp_path / "run", SETTINGS), whole.candidate)
-
-
-def test_a_stopped_adapter_goes_on_to_the_same_weights(
-    adapted: Run, base: Version, material: Material, tmp_path: Path
-) -> None:
-    settings = SETTINGS.model_copy(update={"lora": 4})
-    assert same(gone_on(base, material, tmp_path / "run", settings), adapted.candidate)
-
-
-def test_frozen_parts_stay_as_they_are(base: Version, material: Material, tmp_path: Path) -> None:
-    run = taught(base, material, tmp_path / "run", freeze=("vision_tower", "multi_modal_projector"), steps=1)
-    before, after = weights(base.path), weights(run.candidate)
-    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+def test_frozen_parts_stay_as_they_are(short: Short, tmp_path: Path) -> None:
+    run = short.taught(tmp_path / "run", freeze=("vision_tower", "multi_modal_projector"), steps=1)
+    changed = short.changed(run)
     assert changed
     assert all(name.startswith("model.language_model") for name in changed)
 
 
-def test_a_part_that_there_is_not_is_refused(base: Version, material: Material, tmp_path: Path) -> None:
+def test_a_part_that_there_is_not_is_refused(short: Short, tmp_path: Path) -> None:
     with pytest.raises(JobError, match=r"--freeze .*eyes.*model\.vision_tower"):
-        taught(base, material, tmp_path / "run", freeze=("eyes",))
+        short.taught(tmp_path / "run", freeze=("eyes",))
 
 
-def test_an_adapter_is_kept_and_merged(adapted: Run, base: Version) -> None:
+def test_an_adapter_is_kept_and_merged(adapted: Run, short: Short) -> None:
     assert (adapted.folder / "adapter/adapter_model.safetensors").exists()
-    before, after = weights(base.path), weights(adapted.candidate)
+    before, after, changed = weights(short.base.path), weights(adapted.candidate), short.changed(adapted)
     assert before.keys() - {"lm_head.weight"} == after.keys()
-    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
     rows = "model.language_model.embed_tokens.weight"
     assert any("self_attn" in name for name in changed)
     assert 0 < int((after[rows] != before[rows]).any(1).sum()) < 30  # those of new words alone
     assert not any("norm" in name for name in changed)
 
 
-def test_an_adapter_leaves_frozen_parts_alone(base: Version, material: Material, tmp_path: Path) -> None:
-    run = taught(base, material, tmp_path / "run", lora=2, steps=1, freeze=("vision_tower",))
-    before, after = weights(base.path), weights(run.candidate)
-    assert all(torch.equal(value, before[name]) for name, value in after.items() if "vision_tower" in name)
+def test_an_adapter_leaves_frozen_parts_alone(short: Short, tmp_path: Path) -> None:
+    run = short.taught(tmp_path / "run", lora=2, steps=1, freeze=("vision_tower",))
+    assert not any("vision_tower" in name for name in short.changed(run))
 
 
-def test_it_learns_without_replay_and_with_less_memory(base: Version, material: Material, tmp_path: Path) -> None:
-    alone = replace(material, replay=(), old=())
-    run = taught(base, alone, tmp_path / "run", steps=1, checkpointing=True, accumulate=2)
+def test_it_learns_without_replay_and_with_less_memory(short: Short, tmp_path: Path) -> None:
+    alone = replace(short.material, replay=(), old=())
+    run = short.taught(tmp_path / "run", material=alone, steps=1, checkpointing=True, accumulate=2)
     assert (run.candidate / "golden.json").exists()
 
 
-def test_an_estimate_tells_steps_time_and_memory(base: Version, material: Material) -> None:
-    told = LlavaTask().estimate(base, material, SETTINGS)
-    assert told["steps"] == 4
-    assert told["seconds"] > 0
-    assert told["memory_bytes"] > 10**7
+def test_an_estimate_tells_steps_time_and_memory(short: Short) -> None:
+    tells_steps_time_and_memory(short)

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from services.finetune.data.examples import DetectionExample, Place, Source
 from services.finetune.errors import DataError
 from services.finetune.owlvit import objects
 from services.finetune.owlvit.objects import Objects
+from services.finetune.training.mixture import Luck
 from services.owlvit import weights
 from services.owlvit.weights import State
 from tests.services.clip.clip_versions import picture
@@ -32,8 +32,10 @@ def example(folder: Path, number: int, *labels: str) -> DetectionExample:
     return DetectionExample(Source(folder / f"{number}.png"), (80, 40), boxes, labels, None, place)
 
 
-def batch(made: Objects, *examples: DetectionExample, seed: int = 1) -> dict[str, Any]:
-    return made.batch([made.row(one, Random(seed)) for one in examples])
+def batch(made: Objects, *examples: DetectionExample, step: int = 1) -> dict[str, Any]:
+    luck = Luck(1)
+    luck.step = f"step {step}"
+    return made.batch([made.row(one, luck) for one in examples])
 
 
 def test_all_names_of_the_data_are_asked_of_every_picture(tmp_path: Path, state: State) -> None:
@@ -75,7 +77,7 @@ def test_where_pictures_are_filled_up_to_a_square_boxes_are_parts_of_it(tmp_path
     pixels = replace(state.pixels, square=True, crop=None, interpolation=InterpolationMode.BILINEAR)
     filling = replace(state, pixels=pixels)
     one = example(tmp_path, 1, "star")
-    assert Objects(filling, [one], []).row(one, Random(1)).boxes.tolist() == [[0.125, 0.25, 0.25, 0.25]]
+    assert Objects(filling, [one], []).row(one, Luck(1)).boxes.tolist() == [[0.125, 0.25, 0.25, 0.25]]
 
 
 def test_a_picture_without_objects_is_an_example_as_well(tmp_path: Path, state: State) -> None:
@@ -85,11 +87,11 @@ def test_a_picture_without_objects_is_an_example_as_well(tmp_path: Path, state: 
     assert len(found["ids"]) == 1
 
 
-def test_the_same_seed_words_the_queries_alike(tmp_path: Path, state: State) -> None:
-    one = example(tmp_path, 1, "star", "arrow", "circle")
-    made = Objects(state, [one], [])
-    assert torch.equal(batch(made, one, seed=3)["ids"], batch(made, one, seed=3)["ids"])
-    assert len({tuple(batch(made, one, seed=seed)["ids"].flatten().tolist()) for seed in range(9)}) > 1
+def test_the_batches_of_one_step_ask_alike_and_those_of_another_do_not(tmp_path: Path, state: State) -> None:
+    one, other = example(tmp_path, 1, "star", "circle"), example(tmp_path, 2, "arrow")
+    made = Objects(state, [one, other], [])
+    assert torch.equal(batch(made, one, step=3)["ids"], batch(made, other, step=3)["ids"])
+    assert len({tuple(batch(made, one, step=step)["ids"].flatten().tolist()) for step in range(9)}) > 1
 
 
 def test_a_name_that_serving_would_refuse_is_told(tmp_path: Path, state: State) -> None:

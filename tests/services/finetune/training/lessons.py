@@ -67,7 +67,7 @@ def lesson(module: Curve, plan: Plan) -> Lesson:
         with torch.no_grad():
             return {"fit": 1 - (module.curve(points) - torch.sin(2 * points[:, 0])).square().mean().item()}
 
-    mixture = Mixture(make, NEW, replay=OLD, length=plan.examples, seed=plan.seed)
+    mixture = Mixture(make, (NEW, OLD), length=plan.examples, seed=plan.seed, step=plan.step_examples)
     return Lesson(module, mixture, collate, RATES, judge, "fit")
 
 

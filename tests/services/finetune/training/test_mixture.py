@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.finetune.training.mixture import Mixture
+from services.finetune.training.mixture import Luck, Mixture
 
 NEW, OLD = tuple(range(100, 107)), tuple(range(5))
 
@@ -16,7 +16,7 @@ def make(example: int, rng: Random) -> tuple[int, float, float]:
 def mixture(
     replay: tuple[int, ...] = OLD, *, length: int = 70, seed: int = 3
 ) -> Mixture[int, tuple[int, float, float]]:
-    return Mixture(make, NEW, replay=replay, length=length, seed=seed)
+    return Mixture(make, (NEW, replay), length=length, seed=seed, step=8)
 
 
 def examples(mixed: Mixture[int, tuple[int, float, float]]) -> list[int]:
@@ -62,3 +62,13 @@ def test_the_randomness_of_others_is_left_alone() -> None:
     torch.manual_seed(0)
     mixture()[3]
     assert torch.equal(torch.rand(1), expected)
+
+
+def test_the_examples_of_a_step_share_a_seed() -> None:
+    def step_of(_: int, luck: Luck) -> str:
+        return luck.step
+
+    mixed = Mixture(step_of, (NEW, OLD), length=24, seed=3, step=8)
+    seeds = [mixed[number] for number in range(24)]
+    assert [len(set(seeds[at : at + 8])) for at in (0, 8, 16)] == [1, 1, 1]
+    assert len(set(seeds)) == 3

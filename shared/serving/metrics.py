@@ -18,6 +18,7 @@ import shared
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 120)
+TRY_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)  # fewer: there is a series for each outcome
 STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 LOAD_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 SWAP_BUCKETS = (0.001, 0.01, *LOAD_BUCKETS)
@@ -31,6 +32,7 @@ HTTP_SECONDS = Histogram(
     ["http_request_method", "http_route", "http_response_status_code"],
     buckets=HTTP_BUCKETS,
 )
+UNROUTED, METHOD_NOT_ALLOWED = frozenset({"probe", "unmatched"}), 405
 HTTP_ACTIVE = Gauge("http_server_active_requests", "Requests being served now.", ["http_request_method"])
 
 
@@ -42,8 +44,12 @@ def http_active(method: str) -> Gauge:
 
 @cache
 def http_seconds(method: str, route: str, status: int) -> Histogram:
-    """`HTTP_SECONDS` for a kind of request; the kinds are few, since none of the three is a caller's to choose."""
-    return HTTP_SECONDS.labels(method, route, str(status))
+    """`HTTP_SECONDS` for a kind of request; the kinds are few, since none of the three is a caller's to choose.
+
+    Where no route of ours answered, each method would be a kind of its own: there it is not told.
+    """
+    answered = route not in UNROUTED and status != METHOD_NOT_ALLOWED
+    return HTTP_SECONDS.labels(method if answered else "OTHER", route, str(status))
 
 
 OUTCOMES = ("ok", "client_error", "overload", "cancelled", "error")
@@ -125,7 +131,7 @@ UPSTREAM_SECONDS = Histogram(
     "ocelli_upstream_request_duration_seconds",
     "Time of one try at a service, from sending to the answer's last byte.",
     ["upstream", "outcome"],
-    buckets=HTTP_BUCKETS,
+    buckets=TRY_BUCKETS,
 )
 UPSTREAM_RETRIES = Counter("ocelli_upstream_retries", "Second tries at a service.", ["upstream"])
 BREAKER_STATE = Gauge(

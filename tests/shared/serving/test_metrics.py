@@ -10,7 +10,7 @@ from shared.errors import InvalidRequest, Unavailable
 from shared.laps import lap
 from shared.serving.batch import Lane
 from shared.serving.engine import Engine
-from shared.serving.metrics import OUTCOMES, RELOADS
+from shared.serving.metrics import OUTCOMES, RELOADS, http_seconds
 from shared.serving.model import RefusedWeights
 from tests.shared.serving.counting import Doubler, served, soon
 from tests.shared.serving.factors import NAME, Factor, pool, publish, published, queue, swaps_of
@@ -112,3 +112,13 @@ def test_a_change_of_weights_is_measured_from_its_preparation_to_its_commit(tmp_
     before = counts()
     asyncio.run(main())
     assert [after - was for after, was in zip(counts(), before, strict=True)] == [2, 1]
+
+
+def test_methods_that_no_route_takes_are_one_kind_of_request() -> None:
+    kinds = {
+        http_seconds(method, route, status)
+        for method in ("GET", "DELETE", "OTHER")
+        for route, status in (("unmatched", 404), ("/v1/detect", 405))
+    }
+    assert len(kinds) == 2
+    assert http_seconds("GET", "/v1/models", 200) is not http_seconds("HEAD", "/v1/models", 200)

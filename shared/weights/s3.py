@@ -25,7 +25,7 @@ from shared.weights.storage import Storage
 PARTS = 100 << 20  # from here on the file system sends parts, to which Ceph knows no condition
 RETRIES = 5  # times that one request is sent, or one download taken up, on top of a few of the client's own
 LIBRARIES = ("aiobotocore", "botocore", "fsspec", "s3fs")
-TIMES = {"connect_timeout": 3, "read_timeout": 20, "retries": {"mode": "standard", "max_attempts": 2}}
+TIMES = {"connect_timeout": 3, "read_timeout": 20, "retries": {"mode": "standard", "max_attempts": 1}}
 TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 BUSY = {"InternalError", "ServiceUnavailable", "SlowDown", "500", "502", "503", "504"}
 SILENT = (BrokenLine, NoConnection, HTTPClientError, ResponseParserError, OSError)

@@ -7,15 +7,19 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from shared.weights.store import Store
 from tests.processes import ROOT, environment
 from tests.shared.rollout.house import House, states, until
 from tests.shared.serving.factors import NAME
 
 KILLS = int(os.environ.get("STRESS_KILLS", "10"))
+DEATHS = int(os.environ.get("STRESS_DEATHS", "1"))
 
 
-def test_replicas_differ_for_less_than_five_seconds_when_one_dies_between_the_phases(house: House) -> None:
+@pytest.mark.parametrize("turn", range(DEATHS))
+def test_replicas_differ_for_less_than_five_seconds_when_one_dies_between_the_phases(house: House, turn: int) -> None:
     doomed = house.start()
     house.start()
     house.start()

@@ -11,7 +11,7 @@ LEAST = 16  # characters; a shorter one can be guessed
 
 def admin_key(state: Path, file: Path | None) -> str | None:
     """The key in `file`, or that of the local `state`, which is made unless it is there. None where there is none."""
-    return read(file) if file is not None else make(state)
+    return read(file) if file is not None else read(state / NAME) or make(state)
 
 
 def read(file: Path) -> str | None:

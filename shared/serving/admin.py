@@ -11,9 +11,11 @@ key -> path -> body within 4 KB -> names -> Swaps -> the state of the model. Ver
 names: never a path, a URL or bytes.
 """
 
+import asyncio
 import hmac
 import re
 import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import orjson
@@ -69,8 +71,8 @@ class CommitOrder(SwapOrder):
     keep: Digest | None = Field(None, description="what serves beside from now on, for its embedding space")
 
 
-def admin(swaps: Swaps, settings: ServiceSettings, key: str | None) -> Application:
-    """The application under `/admin`; without a key there is nothing there."""
+def admin(swaps: Swaps, settings: ServiceSettings, key: Callable[[], str | None]) -> Application:
+    """The application under `/admin`; `key` is asked at each order, and where it gives none there is nothing."""
     limits = settings.limits.model_copy(update={"body_bytes": BODY_BYTES})
     return Edge(Admin(swaps, settings.service, key), limits=limits, route_of=_route)
 
@@ -78,13 +80,12 @@ def admin(swaps: Swaps, settings: ServiceSettings, key: str | None) -> Applicati
 class Admin:
     """What an operator may do with the weights of one process."""
 
-    def __init__(self, swaps: Swaps, service: str, key: str | None) -> None:
-        self._swaps, self._service = swaps, service
-        self._key = None if key is None else key.encode()
+    def __init__(self, swaps: Swaps, service: str, key: Callable[[], str | None]) -> None:
+        self._swaps, self._service, self._key = swaps, service, key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; errors go to the edge around it."""
-        self._let_in(dict(scope["headers"]))
+        self._let_in(dict(scope["headers"]), await asyncio.to_thread(self._key))
         if scope["path"] == OVERVIEW:
             _expect(scope, "GET")
             return await _answer(send, self._overview())
@@ -101,11 +102,12 @@ class Admin:
             raise _translated(error) from error
         await _answer(send, self._state(model))
 
-    def _let_in(self, headers: dict[bytes, bytes]) -> None:
-        if self._key is None:
+    @staticmethod
+    def _let_in(headers: dict[bytes, bytes], key: str | None) -> None:
+        if key is None:
             raise NotFound
         scheme, _, offered = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer" or not hmac.compare_digest(offered.strip(), self._key):
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(offered.strip(), key.encode()):
             raise Unauthorized(
                 "This is not the admin key. Send it as 'Authorization: Bearer <key>'; it is in the file admin.key of "
                 "the service's state, or where OCELLI_ADMIN_KEY_FILE says."

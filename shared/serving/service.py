@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import importlib.metadata
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from shared.admin_key import admin_key
@@ -69,7 +70,7 @@ class Service:
         store = await asyncio.to_thread(open_store, self.settings.store, self.settings.state)
         s, cache = self.settings, self.settings.state / "cache"
         swaps = Swaps(self.engine, store, cache=cache, references=self.references, wait=s.prepared_s)
-        self.probes.admin = admin(swaps, s, admin_key(s.state, s.admin_key_file))
+        self.probes.admin = admin(swaps, s, partial(admin_key, s.state, s.admin_key_file))
         for name in self.references:
             await self._load(swaps, name)
         describe_build(s.service, s.revision, torch_version())

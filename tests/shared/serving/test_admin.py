@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,7 +42,11 @@ class Settings(ServiceSettings):
 
 
 def asked(
-    store: Store, body: Callable[[httpx.AsyncClient], Awaitable[T]], *, key: str | None = KEY, offered: str | None = KEY
+    store: Store,
+    body: Callable[[httpx.AsyncClient], Awaitable[T]],
+    *,
+    key: Callable[[], str | None] = lambda: KEY,
+    offered: str | None = KEY,
 ) -> T:
     """Run `body` with a client of the admin surface that has `key`; the client offers another one where it is told."""
 
@@ -122,7 +127,7 @@ def test_without_a_key_of_its_own_there_is_nothing_here(tmp_path: Path) -> None:
     async def body(client: httpx.AsyncClient) -> list[int]:
         return [(await client.get("/admin/weights")).status_code, (await order(client, "prepare")).status_code]
 
-    assert asked(published(tmp_path, 2), body, key=None, offered="") == [404, 404]
+    assert asked(published(tmp_path, 2), body, key=lambda: None, offered="") == [404, 404]
 
 
 @pytest.mark.parametrize(
@@ -214,6 +219,21 @@ def test_the_key_is_made_once_and_its_owner_alone_may_read_it(tmp_path: Path) ->
     assert make(state) == key == admin_key(state, None)
     assert stat.S_IMODE((state / "admin.key").stat().st_mode) == 0o600
     assert [path.name for path in state.iterdir()] == ["admin.key"]
+
+
+def test_a_key_is_changed_by_replacing_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "rotated.key"
+    file.write_text("the-key-of-yesterday")
+
+    async def body(client: httpx.AsyncClient) -> list[int]:
+        before = await client.get("/admin/weights")
+        file.write_text("the-key-of-today")
+        after = await client.get("/admin/weights")
+        client.headers["authorization"] = "Bearer the-key-of-today"
+        return [each.status_code for each in (before, after, await client.get("/admin/weights"))]
+
+    key = partial(admin_key, tmp_path, file)
+    assert asked(published(tmp_path, 2), body, key=key, offered="the-key-of-yesterday") == [200, 401, 200]
 
 
 def test_a_key_from_a_file_is_that_and_no_other(tmp_path: Path) -> None:

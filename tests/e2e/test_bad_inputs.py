@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.e2e import pictures
-from tests.house import House
 from tests.e2e.refusals import check
+from tests.house import House
 
 GOOD = pictures.encoded("JPEG")
 PNG = pictures.encoded("PNG")

@@ -13,8 +13,8 @@ import pytest
 
 from services.finetune.demo.llava_metrics import apart, plain
 from tests.e2e.chat_accuracy import second_turn, share
-from tests.house import House
 from tests.e2e.load import metric
+from tests.house import House
 
 DEPARTURES = int(os.environ.get("STRESS_DEPARTURES", "1000"))  # 10,000 for the figures in the README
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.e2e import pictures
-from tests.house import House
 from tests.e2e.refusals import check
+from tests.house import House
 
 PATH = "/v1/chat/completions"
 PNG = pictures.encoded("PNG")

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from tests.e2e import pictures
-from tests.house import House
 from tests.e2e.refusals import check
+from tests.house import House
 
 PNG = pictures.encoded("PNG")
 URI = f"data:image/png;base64,{pictures.text(PNG)}"

@@ -15,8 +15,8 @@ from services.finetune.demo.pictures import WHOLE
 from services.finetune.demo.scenes import scenes
 from services.finetune.demo.words import PAIRS
 from tests.e2e import held_out
-from tests.house import House
 from tests.e2e.pictures import text
+from tests.house import House
 
 CALLERS, TURNS = 32, 50  # with 64 boxes an answer, 102,400 labels are looked at
 EVERY = {"threshold": 0, "max_detections": 300}

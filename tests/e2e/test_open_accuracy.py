@@ -3,8 +3,8 @@
 from services.finetune.demo.owlvit_metrics import ALL
 from services.finetune.demo.pictures import WITHHELD_ONLY, WORLD
 from tests.e2e.clip_accuracy import zero_shot
-from tests.house import House
 from tests.e2e.owlvit_accuracy import alone, by_example, together
+from tests.house import House
 
 
 def test_clip_names_pairs_that_it_saw_and_pairs_that_were_withheld(house: House) -> None:

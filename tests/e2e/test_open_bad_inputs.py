@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.e2e import pictures
-from tests.house import House
 from tests.e2e.refusals import check
+from tests.house import House
 
 PATH = "/v1/detect/open"
 PNG = pictures.encoded("PNG")

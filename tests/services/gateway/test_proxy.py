@@ -146,7 +146,7 @@ def test_chat_has_more_time_than_all_else(tmp_path: Path) -> None:
         await asyncio.sleep(0.6)
         return web.Response(body=b"{}")
 
-    times = {"deadline_s": 0.3, "try_s": 0.3, "idle_s": 0.3, "chat_s": 5}
+    times: dict[str, Any] = {"deadline_s": 0.3, "try_s": 0.3, "idle_s": 0.3, "chat_s": 5}
     with Upstream(answer) as service, Stand(tmp_path, service, llava=service.url, **times) as gateway:
         assert gateway.client.post(f"{gateway.url}/v1/chat/completions", json={}).status_code == 200
         assert gateway.client.post(f"{gateway.url}/v1/tokenize", json={}).status_code == 504

@@ -2,10 +2,11 @@
 
 pages -> a row, once its sequence speaks -> a token more at each step -> who ends is followed in by the last row
 
-Gathering the blocks of eight speakers anew at each step costs a CPU as much as all linear layers. The pages stay the
-truth: a row that does not continue where it was left is copied again.
+Gathering the blocks of eight speakers anew at each step costs a CPU as much as all linear layers, and a GPU three times
+the traffic of keys and values. The pages stay the truth: a row that does not go on where it was left is copied again.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from services.llava.scheduler import Chunk
 from services.llava.sequence import Sequence as Row
+from shared.accel.transfer import sent
 
 SHORTEST = 128  # tokens of a row; rows and tokens double from there, since whoever is there is copied then
 
@@ -20,12 +22,23 @@ SHORTEST = 128  # tokens of a row; rows and tokens double from there, since whoe
 class Desk:
     """Rows `[layers, rows, heads, tokens, width]` of keys and of values beside `pages`, in at most `size` bytes."""
 
-    def __init__(self, keys: Tensor, values: Tensor, *, size: int) -> None:
-        """`keys` and `values` are the pages `[layers, blocks, BLOCK, heads, width]`."""
+    def __init__(self, keys: Tensor, values: Tensor, *, size: int, fixed: bool = False) -> None:
+        """`keys` and `values` are the pages `[layers, blocks, BLOCK, heads, width]`.
+
+        `fixed` takes all of `size` at once and stays there: rows of one `shape` are then always in the same place.
+        """
         self._pages, self._size = (keys, values), size
+        each = size // 2 // keys.itemsize
+        self._places = (keys.new_zeros(each), values.new_zeros(each)) if fixed else None
         self._rows: list[Row] = []
         self._filled: list[int] = []  # how many tokens of each row are there
         self._kept = self._empty(0, 0)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many rows there are, of how many tokens each."""
+        _, rows, _, tokens, _ = self._kept[0].shape
+        return rows, tokens
 
     def seat(self, chunks: Sequence[Chunk]) -> list[Chunk] | None:
         """Chunks of one token in the order of their rows; None where there is not enough room for all of them."""
@@ -61,7 +74,7 @@ class Desk:
         del self._rows[last], self._filled[last]
 
     def _copy(self, chunk: Chunk) -> None:
-        blocks = torch.tensor(chunk.row.blocks, device=self._kept[0].device)
+        blocks = sent(chunk.row.blocks, self._kept[0].device)
         for kept, pages in zip(self._kept, self._pages, strict=True):
             dense = pages.index_select(1, blocks).flatten(1, 2)[:, : chunk.start]  # [layers, tokens, heads, width]
             kept[:, len(self._rows), :, : chunk.start] = dense.transpose(1, 2)
@@ -70,7 +83,7 @@ class Desk:
 
     def _fits(self, rows: int, tokens: int) -> bool:
         """Whether there is room, after making more where that is allowed."""
-        _, most, _, longest, _ = self._kept[0].shape
+        most, longest = self.shape
         if rows <= most and tokens <= longest:
             return True
         self._rows, self._filled, self._kept = [], [], self._empty(0, 0)
@@ -83,7 +96,11 @@ class Desk:
 
     def _empty(self, rows: int, tokens: int) -> tuple[Tensor, Tensor]:
         layers, _, _, heads, width = self._pages[0].shape
-        keys, values = (pages.new_zeros(layers, rows, heads, tokens, width) for pages in self._pages)
+        shape = (layers, rows, heads, tokens, width)
+        if self._places:
+            keys, values = (each[: math.prod(shape)].view(shape) for each in self._places)
+        else:
+            keys, values = (pages.new_zeros(shape) for pages in self._pages)
         return keys, values
 
 

@@ -5,11 +5,13 @@ chunks -> rows and blocks up to the next size -> one copy to the device -> the g
 
 A step of a large network is thousands of small kernels, each of which the host launches in about the time that the
 GPU needs for it; a graph launches all at once. Rows that only fill up read and write the memory's scratch block.
-Everybody attends by torch's own kernels over gathered blocks: those that read blocks in place (`varlen_attn`) want
-pages of a multiple of 256 tokens and half precision, and prompts share what they have in common in blocks of 16.
+Everybody attends to a row of the desk by torch's own kernels, and to gathered blocks where the desk has no room. The
+kernel that reads blocks in place (`varlen_attn`) wants half precision and pages of a multiple of 256 tokens, while
+prompts share what they have in common in blocks of 16.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,6 +30,8 @@ log = logs.get(__name__)
 SHORTEST = 8  # blocks
 MOST = 64  # graphs of one set of weights
 
+Size = tuple[int, int, tuple[int, int] | None]  # rows, blocks, and the shape of the desk, if they are there
+
 
 class Graphs:
     """The network over single tokens of many sequences, and a graph for each size that came."""
@@ -37,43 +41,47 @@ class Graphs:
         self._network, self._memory = network, memory
         self._device = network.embeddings.device
         self._left = MOST if capture else 0
-        self._graphs: dict[tuple[int, int], Graph] = {}
+        self._graphs: dict[Size, Graph] = {}
         self._pool: Any = torch.cuda.graph_pool_handle()
 
     @torch.inference_mode()
-    def forward(self, chunks: Sequence[Chunk], tokens: Tensor) -> Tensor:
-        """One token `[n]` of each chunk -> logits `[n, vocabulary]`, float32, which the next step writes over."""
+    def forward(self, chunks: Sequence[Chunk], tokens: Tensor, *, seated: bool) -> Tensor:
+        """One token `[n]` of each chunk -> logits `[n, vocabulary]`, float32, which the next step writes over.
+
+        Those who are `seated` come in the order of the desk.
+        """
         rows, blocks = rows_for(len(chunks)), blocks_for(max(chunk.stop for chunk in chunks))
         numbers = [[0, chunk.start, *self._padded(chunk.row.blocks, blocks)] for chunk in chunks]
         nobody = [0, 0, *self._padded([], blocks)]
         inputs = sent(numbers + [nobody] * (rows - len(chunks)), self._device)
         inputs[: len(chunks), 0] = tokens
-        graph = self._graphs.get((rows, blocks)) or self._captured(inputs)
-        logits = graph.replay(inputs) if graph else self._step(inputs)
+        size = (rows, blocks, self._memory.dense if seated else None)
+        graph = self._graphs.get(size) or self._captured(size, inputs)
+        logits = graph.replay(inputs) if graph else self._step(inputs, seated=seated)
         return logits[: len(chunks)]
 
     def _padded(self, blocks: list[int], count: int) -> list[int]:
         return (blocks + [self._memory.scratch] * count)[:count]
 
-    def _step(self, inputs: Tensor) -> Tensor:
+    def _step(self, inputs: Tensor, *, seated: bool) -> Tensor:
         """`inputs` `[rows, 2 + blocks]`: a token, its position, and the blocks of its sequence."""
-        layout = self._memory.spoken(inputs[:, 1], inputs[:, 2:])
+        layout = self._memory.spoken(inputs[:, 1], inputs[:, 2:], seated=seated)
         hidden = F.embedding(inputs[:, 0], self._network.embeddings)
         return self._network.forward(hidden, layout, self._memory, torch.arange(len(inputs), device=self._device))
 
-    def _captured(self, inputs: Tensor) -> "Graph | None":
+    def _captured(self, size: Size, inputs: Tensor) -> "Graph | None":
         """The graph of a new size; None where there are enough of them, or where the device makes none."""
         if not self._left:
             return None
         self._left -= 1
         try:
             graph = Graph(inputs)
-            graph.capture(self._step, self._pool)
+            graph.capture(partial(self._step, seated=size[2] is not None), self._pool)
         except (RuntimeError, ValueError):  # the latter where the device is none of CUDA's
             self._left = 0
-            log.warning("graph_failed", rows=len(inputs), blocks=inputs.shape[1] - 2, exc_info=True)
+            log.warning("graph_failed", size=size, exc_info=True)
             return None
-        self._graphs[len(inputs), inputs.shape[1] - 2] = graph
+        self._graphs[size] = graph
         return graph
 
 

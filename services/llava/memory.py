@@ -47,15 +47,18 @@ class Memory:
     The last one, `scratch`, belongs to nobody: rows that only fill up a step write there.
     """
 
-    def __init__(self, config: Any, *, blocks: int, device: torch.device, dtype: torch.dtype, desk: int = 0) -> None:
-        """`config` is that of a Llama; `desk` is how many bytes may be kept dense beside the blocks."""
+    def __init__(self, config: Any, *, blocks: int, like: Tensor, desk: int = 0, fixed: bool = False) -> None:
+        """`config` is that of a Llama; numbers are of the kind of `like`, and where it is.
+
+        `desk` is how many bytes may be kept dense beside the blocks; `fixed` as in `Desk`.
+        """
         self.heads, self.width = config.num_key_value_heads, config.head_dim
         self.scratch = blocks
         shape = (config.num_hidden_layers, blocks + 1, BLOCK, self.heads, self.width)
         # Zeros, since what is masked must be finite.
-        self._keys, self._values = (torch.zeros(shape, device=device, dtype=dtype) for _ in range(2))
-        self._desk = Desk(self._keys, self._values, size=desk)
-        self._device = device
+        self._keys, self._values = (like.new_zeros(shape) for _ in range(2))
+        self._desk = Desk(self._keys, self._values, size=desk, fixed=fixed)
+        self._device = like.device
 
     def layout(self, chunks: Sequence[Chunk]) -> Layout:
         """Where the tokens of a step are, those who speak first."""
@@ -72,14 +75,23 @@ class Memory:
         places = [chunk.row.blocks[p // BLOCK] * BLOCK + p % BLOCK for chunk, p in spans]
         return Layout(tuple(ordered), self._tensor(places), self._tensor([p for _, p in spans]), tuple(groups))
 
-    def spoken(self, positions: Tensor, table: Tensor) -> Layout:
+    @property
+    def dense(self) -> tuple[int, int]:
+        """Rows and tokens of the desk."""
+        return self._desk.shape
+
+    def seat(self, chunks: Sequence[Chunk]) -> list[Chunk] | None:
+        """Chunks of one token in the order of the desk, or None where it has no room for all of them."""
+        return self._desk.seat(chunks)
+
+    def spoken(self, positions: Tensor, table: Tensor, *, seated: bool) -> Layout:
         """Where one token of each row is, from its position `[n]` and the blocks `[n, b]` of its sequence.
 
         Nothing of it depends on the host, so that a graph can compute it.
         """
         block = table.gather(1, positions[:, None] // BLOCK)[:, 0]
         mask = self._mask(positions[:, None], table.shape[1] * BLOCK)
-        group = Group(0, len(table), len(table), mask, table)
+        group = Group(0, len(table), len(table), mask, None if seated else table)
         return Layout((), block * BLOCK + positions % BLOCK, positions, (group,))
 
     def write(self, layer: int, layout: Layout, keys: Tensor, values: Tensor) -> None:

@@ -56,8 +56,10 @@ class Runner:
     def launch(self, chunks: Sequence[Chunk], before: Launched | None = None) -> Launched:
         """Compute the chunks of a plan, and wait for no device; `before` has drawn the tokens that are unknown."""
         if self.graphs and all(map(_speaks, chunks)):
-            rows = [chunk.row for chunk in chunks]
-            logits = self.graphs.forward(chunks, self._tokens(chunks, before))
+            seats = self.memory.seat(chunks)
+            ordered = seats or chunks
+            rows = [chunk.row for chunk in ordered]
+            logits = self.graphs.forward(ordered, self._tokens(ordered, before), seated=seats is not None)
         else:
             rows, logits = self._read(chunks, before)
         return Launched(chunks, {row: place for place, row in enumerate(rows)}, draw(logits, rows))

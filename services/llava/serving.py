@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 
 from services.llava.blocks import BLOCK, Blocks
-from services.llava.graphs import Graphs
+from services.llava.desk import SHORTEST
+from services.llava.graphs import Graphs, rows_for
 from services.llava.memory import Memory, bytes_per_block
 from services.llava.meters import Meters
 from services.llava.network import Network
@@ -72,8 +73,7 @@ class Serving:
         self.tower = Tower(module, state.pixels, device=device, keep=room.pictures, name=state.name)
         weights = sum(each.nbytes for each in module.parameters())
         allowed = room.bytes_on(device, weights=weights)
-        # Kept dense for whoever speaks, which pays on a CPU.
-        self._desk = allowed // 4 if device.type == "cpu" else 0
+        self._desk = self._dense(allowed)
         self.speaker = self._speaker(self._blocks(allowed - self._desk), rows=room.rows, ahead=device.type == "cuda")
         self.meters = Meters(state.name, self.speaker.scheduler)
         self.indices: dict[Sequence, int] = {}  # which answer of its request a sequence is
@@ -90,13 +90,21 @@ class Serving:
     def _speaker(self, blocks: int, *, rows: int, ahead: bool = False) -> Speaker:
         """`ahead` is for a device that computes while the host does something else."""
         network = self.network
-        dtype = network.embeddings.dtype
-        memory = Memory(network.config, blocks=blocks, device=self._device, dtype=dtype, desk=self._desk)
+        desk = self._desk if ahead or self._device.type == "cpu" else 0
+        memory = Memory(network.config, blocks=blocks, like=network.embeddings, desk=desk, fixed=ahead)
         scheduler = Scheduler(
             Blocks(blocks), rows=rows, budget=self._room.budget_on(self._device), seen=self.tower.knows
         )
         runner = Runner(network, memory, self.tower, Graphs(network, memory, capture=True) if ahead else None)
         return Speaker(scheduler, runner, judge=self._judge, fatal=DeviceLost, ahead=ahead)
+
+    def _dense(self, room: int) -> int:
+        """How many of `room` bytes keep dense what speakers read: on a GPU at once, so no more than they could fill."""
+        if self._device.type == "cpu":
+            return room // 4
+        context = 2 * max(self._room.context_of(self.state), SHORTEST)  # rows double until it fits
+        size = bytes_per_block(self.network.config, self.network.embeddings.dtype) // BLOCK
+        return min(room // 2, rows_for(self._room.rows) * context * size)
 
     def _blocks(self, room: int) -> int:
         """How many blocks there are in `room` bytes: never more than everybody could fill."""

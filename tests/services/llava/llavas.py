@@ -74,11 +74,12 @@ def picture(number: int, side: int = 32) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Of an engine: blocks of memory, tokens of prompts that a step reads, bytes of the desk as in `Memory`."""
+    """Of an engine: blocks of memory, tokens of prompts that a step reads; the desk as in `Memory`."""
 
     blocks: int = 200
     budget: int = 64
     desk: int = 2**24
+    fixed: bool = False
 
 
 def speaker(model: Any, room: Room | None = None, *, graphs: bool | None = None, ahead: bool = False) -> Speaker:
@@ -89,9 +90,7 @@ def speaker(model: Any, room: Room | None = None, *, graphs: bool | None = None,
     room, config = room or Room(), model.config
     tower = Tower(model, pixel_config(config.vision_config.image_size), device=model.device, keep=10**7, name="llava")
     network = Network(model, context=room.blocks * BLOCK)
-    memory = Memory(
-        config.text_config, blocks=room.blocks, device=model.device, dtype=network.embeddings.dtype, desk=room.desk
-    )
+    memory = Memory(config.text_config, blocks=room.blocks, like=network.embeddings, desk=room.desk, fixed=room.fixed)
     shapes = None if graphs is None else Graphs(network, memory, capture=graphs)
     scheduler = Scheduler(Blocks(room.blocks), rows=16, budget=room.budget, seen=tower.knows)
     runner = Runner(network, memory, tower, shapes)

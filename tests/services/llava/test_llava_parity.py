@@ -85,13 +85,19 @@ def test_answers_are_those_of_generate_alone_and_among_15_others_twice(shared: i
     assert again.reused == (len(asked[-1].tokens) - 1) // BLOCK * BLOCK
 
 
-@pytest.mark.parametrize(("ahead", "shared"), [(False, 2), (True, 4)], ids=["each step seen at once", "a step late"])
-def test_answers_are_the_same_in_shapes_that_come_again_and_when_steps_are_seen_late(ahead: bool, shared: int) -> None:
+@pytest.mark.parametrize(
+    ("ahead", "shared", "room"),
+    [(False, 2, Room(desk=0)), (True, 4, Room(desk=0)), (True, 2, Room(fixed=True))],
+    ids=["each step seen at once", "a step late", "a step late, at a desk"],
+)
+def test_answers_are_the_same_in_shapes_that_come_again_and_when_steps_are_seen_late(
+    ahead: bool, shared: int, room: Room
+) -> None:
     model = llavas.llava(shared=shared)
     asked = prompts(200, seed=2)
     expected = [llavas.generated(model, each, LIMIT) for each in asked]
     assert {len(each) for each in expected} > {1, LIMIT}, "some end by the mark of their end, others by the limit"
-    engine = llavas.speaker(model, Room(desk=0), graphs=False, ahead=ahead)
+    engine = llavas.speaker(model, room, graphs=False, ahead=ahead)
     for at_once in (1, 3, 16):
         assert spoken(engine, asked, at_once=at_once) == expected
     assert engine.scheduler.blocks.used == 0 and engine._unseen is None
@@ -101,7 +107,7 @@ def test_seen_late_nobody_says_a_token_more_or_other_than_seen_at_once() -> None
     """Drawn with seeds, penalties, log-probabilities; some callers leave in the middle, as at a stop string."""
     model, asked = llavas.llava(), prompts(200, seed=3)
     seen, late = (
-        told(llavas.speaker(model, Room(desk=0), graphs=graphs, ahead=ahead), asked)
+        told(llavas.speaker(model, graphs=graphs, ahead=ahead), asked)
         for graphs, ahead in ((None, False), (False, True))
     )
     assert late == seen

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from loadtests import agreement, chat, clip, front, gateway, owlvit, served, start
+from loadtests import agreement, chat, chat_gpu, clip, front, gateway, owlvit, served, start
 from loadtests.machine import Others
 from loadtests.processes import Bench
 from loadtests.report import Figure, Report, Section
@@ -25,6 +25,7 @@ SECTIONS: Mapping[str, Callable[[Bench], Iterator[Figure]]] = {
     "clip": clip.measure,
     "owlvit": owlvit.measure,
     "chat": chat.measure,
+    "chat-gpu": chat_gpu.measure,
     "agreement": agreement.measure,
     "start": start.measure,
 }

@@ -62,8 +62,9 @@ def spelt(token: int, length: int, *pictures: bytes, text: str = TEXTS[0]) -> Qu
     return Question(text, length, pictures, bias={token: 100})
 
 
-def mixed(count: int, *, turn: int, end: int) -> list[Question]:
-    """`count` questions with none to two pictures and answers of all lengths, which the mark `end` does not cut short.
+def mixed(count: int, *, turn: int, end: int, tokens: int = 0) -> list[Question]:
+    """`count` questions with none to two pictures and answers of all lengths, which the mark `end` does not cut short;
+    `tokens` is the length of all of them, unless it is 0.
 
     Every turn has the same texts and lengths. Its pictures are new, and no question reuses what another one left.
     """
@@ -72,7 +73,7 @@ def mixed(count: int, *, turn: int, end: int) -> list[Question]:
     return [
         Question(
             TEXTS[number % len(TEXTS)],
-            random.randint(SHORTEST, LONGEST),
+            tokens or random.randint(SHORTEST, LONGEST),
             [shapes(next(seeds)) for _ in range(number % (MOST_PICTURES + 1))],
             salt=f"{turn}-{number}",
             bias={end: -100},

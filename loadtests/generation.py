@@ -1,4 +1,4 @@
-"""`python -m loadtests.generation FOLDER`: the LLaVA in FOLDER by transformers' own `generate`, with no service around.
+"""`python -m loadtests.generation FOLDER [cuda]`: the LLaVA in FOLDER by transformers' own `generate`, with no service.
 
 questions -> batches -> Pillow, LlavaProcessor, left padding -> generate, until the longest of a batch is done -> texts
 
@@ -22,28 +22,32 @@ from loadtests.conversations import Question, end_mark, mixed
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Which questions, and how many of them at a time."""
+    """Which questions, how many of them at a time, and how long their answers are, unless of all lengths (0)."""
 
     count: int
     turn: int
     batch: int = 1
+    tokens: int = 0
 
 
 class Generator:
-    """A LLaVA in eager float32 with one thread."""
+    """A LLaVA, eager: in float32 with one thread, or on a GPU in bfloat16."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
         from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
         self.end = end_mark(folder)
+        self._device, self._dtype = device, torch.float32 if device == "cpu" else torch.bfloat16
         self._processor: Any = LlavaProcessor.from_pretrained(folder)
         self._processor.tokenizer.padding_side = "left"
-        self._model: Any = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)  # to evaluate
+        self._model: Any = LlavaForConditionalGeneration.from_pretrained(folder, dtype=self._dtype)  # to evaluate
+        move: Any = self._model.to  # whose types are those of a wrapper
+        move(device)
         self._model.generation_config.eos_token_id = None  # an answer ends by its length alone
 
     def round(self, wanted: Round) -> dict[str, float]:
         """Answer all questions; only the tokens that were asked for count, not those that a batch adds to them."""
-        questions = mixed(wanted.count, turn=wanted.turn, end=self.end)
+        questions = mixed(wanted.count, turn=wanted.turn, end=self.end, tokens=wanted.tokens)
         began = time.monotonic()
         for start in range(0, wanted.count, wanted.batch):
             self.answer(questions[start : start + wanted.batch])
@@ -55,6 +59,7 @@ class Generator:
         pictures = [Image.open(io.BytesIO(png)).convert("RGB") for each in questions for png in each.pictures]
         prompts = [each.prompt for each in questions]
         inputs = self._processor(images=pictures or None, text=prompts, padding=True, return_tensors="pt")
+        inputs = inputs.to(self._device, self._dtype)  # pixels alone are of that type
         longest = max(each.tokens for each in questions)
         said = self._model.generate(**inputs, max_new_tokens=longest, do_sample=False, suppress_tokens=[self.end])
         answers = said[:, inputs.input_ids.shape[1] :]
@@ -66,7 +71,7 @@ class Generator:
 def main() -> None:
     """Answer a line per round until standard input ends."""
     torch.set_num_threads(1)
-    generator = Generator(Path(sys.argv[1]))
+    generator = Generator(Path(sys.argv[1]), *sys.argv[2:])
     for line in sys.stdin:
         print(json.dumps(generator.round(Round(**json.loads(line)))), flush=True)
 

@@ -69,18 +69,22 @@ class Health:
 
     async def _probe(self, session: aiohttp.ClientSession, replica: Replica) -> None:
         """Ask one replica, for at most half of the time between two probes."""
-        ready = False
+        before = replica.ready
         try:
             async with (
                 asyncio.timeout(min(1.0, self.probe_s / 2)),
                 session.get(f"{replica.address}/readyz", headers={"host": replica.host}) as answer,
             ):
-                ready = answer.status == 200
-        except (OSError, ValueError, aiohttp.ClientError):  # a TimeoutError is an OSError
-            pass
-        if ready != replica.ready:
-            log.info("replica", upstream=self.upstream.name, address=replica.address, ready=ready)
-        replica.ready = ready
+                replica.tell(ready=answer.status == 200)
+        except TimeoutError:
+            replica.doubt()
+        except (OSError, ValueError, aiohttp.ClientError):
+            replica.tell(ready=False)
+        if replica.ready != before:
+            log.info(
+                "replica", upstream=self.upstream.name, address=replica.address,
+                ready=replica.ready, in_doubt=replica.in_doubt,
+            )  # fmt: skip
 
 
 def _is_name(address: str) -> bool:

@@ -2,7 +2,7 @@
 
 pick    ready, not ejected, least in flight, ties in turn -> none: 503 at once
 record  failures of the replica's own making -> its breaker -> ejected, if at least half of the others stay
-        refused or not ready -> nothing more until a probe says otherwise
+        not ready -> nothing more until a probe says otherwise; no answer in time -> only where none is ready
 """
 
 import time
@@ -29,7 +29,6 @@ class Outcome(StrEnum):
 
 
 FAILURES = frozenset({Outcome.ERROR, Outcome.UNREACHABLE, Outcome.BROKEN, Outcome.TIMEOUT})
-AWAY = frozenset({Outcome.NOT_READY, Outcome.UNREACHABLE})
 
 
 class Upstream:
@@ -63,7 +62,7 @@ class Upstream:
     def pick(self, *, other_than: Replica | None = None) -> Replica:
         """The replica for the next request; `other_than` only where it is the only one. Raises `Unavailable`."""
         now = time.monotonic()
-        ready = [replica for replica in self.replicas if replica.ready]
+        ready = self._usable()
         # Where all that are ready are ejected, an ejected one is better than none.
         usable = [replica for replica in ready if replica.breaker.admits(now)] or ready
         others = [replica for replica in usable if replica is not other_than] or usable
@@ -91,15 +90,22 @@ class Upstream:
             replica.breaker.succeed()
         else:
             replica.breaker.abandon()
-        if outcome in AWAY:
-            replica.ready = False
+        if outcome is Outcome.NOT_READY:
+            replica.tell(ready=False)
+        elif outcome is Outcome.UNREACHABLE:
+            replica.doubt()  # refused, or not in time: the next probe tells
 
     @property
     def state(self) -> str:
         """For the probes: whether the service can be used now."""
         if not self.deployed:
             return "not deployed"
-        return "ok" if any(replica.ready for replica in self.replicas) else "unavailable"
+        return "ok" if self._usable() else "unavailable"
+
+    def _usable(self) -> list[Replica]:
+        """The replicas that are ready; where there is none, those in doubt, since one of them may answer yet."""
+        ready = [replica for replica in self.replicas if replica.ready]
+        return ready or [replica for replica in self.replicas if replica.in_doubt]
 
     def _ejected(self) -> int:
         return sum(not replica.breaker.closed for replica in self.replicas)

@@ -45,10 +45,26 @@ def test_a_replica_that_is_not_ready_gets_nothing() -> None:
     service = upstream(2)
     service.record(service.replicas[0], Outcome.NOT_READY, 0.1)
     assert {service.pick() for _ in range(4)} == {service.replicas[1]}
-    service.record(service.replicas[1], Outcome.UNREACHABLE, 0.1)
+    service.record(service.replicas[1], Outcome.NOT_READY, 0.1)
     with pytest.raises(Unavailable) as caught:
         service.pick()
     assert (caught.value.code, caught.value.retry_after) == ("upstream_unavailable", 2)
+
+
+def test_a_replica_that_does_not_answer_in_time_is_used_where_none_is_ready_and_not_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service = upstream(2)
+    busy, other = service.replicas
+    service.record(busy, Outcome.UNREACHABLE, 0.1)
+    assert {service.pick() for _ in range(4)} == {other}
+    other.tell(ready=False)
+    assert service.pick() is busy and service.state == "ok"
+    monkeypatch.setattr("services.gateway.replica.DOUBT_S", 0)
+    with pytest.raises(Unavailable):
+        service.pick()
+    busy.tell(ready=True)
+    assert service.pick() is busy
 
 
 @pytest.mark.parametrize("outcome", [Outcome.ERROR, Outcome.BROKEN, Outcome.TIMEOUT])
@@ -199,6 +215,12 @@ def test_a_replica_that_hangs_delays_neither_readiness_nor_the_others(tmp_path: 
         assert until(lambda: gateway.states() == [False, True], 2)
         assert [gateway.client.post(f"{gateway.url}/v1/detect").status_code for _ in range(10)] == [200] * 10
         assert time.monotonic() - began < 2.5
+
+
+def test_a_replica_that_is_too_busy_to_be_probed_still_serves_where_it_is_the_only_one(tmp_path: Path) -> None:
+    with echo(ready=None) as busy, Stand(tmp_path, busy, probe_s=0.2) as gateway:
+        assert until(lambda: gateway.states() == [False], 2)
+        assert [gateway.client.post(f"{gateway.url}/v1/detect").status_code for _ in range(10)] == [200] * 10
 
 
 def test_the_gateway_is_ready_without_its_services_and_tells_of_each(tmp_path: Path) -> None:

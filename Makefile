@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help environment run doctor test lint format up down test-docker test-gpu models accuracy bench manifests lock clean
+.PHONY: help environment run doctor test lint format up down test-docker test-gpu models accuracy bench load manifests lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -72,6 +72,18 @@ accuracy: environment ## Measure the served demo models on held-out scenes (need
 
 bench: environment ## Compare the gateway and the services with the bare parts (ratios in one run; minutes)
 	$(PYTHON) -m loadtests.bench
+
+OCELLI_URL ?= http://127.0.0.1:8000
+SCENARIO ?= mixed
+SHAPE ?= steady
+RATE ?= 6
+SECONDS ?= 120
+REPORT ?= build/load.html
+
+load: environment ## Load a running stack by a schedule: SCENARIO, SHAPE, RATE, SECONDS, OCELLI_URL, OCELLI_KEY (2 minutes)
+	@mkdir -p $(dir $(REPORT))
+	@$(PYTHON) -m locust -f loadtests/locust/locustfile.py --headless --only-summary --host $(OCELLI_URL) --html $(REPORT) \
+	  --scenario $(SCENARIO) --shape $(SHAPE) --rate $(RATE) --seconds $(SECONDS)
 
 manifests: ## Write k8s/components/monitoring/rules.yaml from docker/prometheus/rules
 	k8s/components/monitoring/prometheus-rules > k8s/components/monitoring/rules.yaml

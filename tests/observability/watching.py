@@ -62,9 +62,10 @@ def watching(folder: Path, processes: Mapping[str, Running], *, hasten: Callable
         f"--config.file={ROOT}/docker/alertmanager/alertmanager.yml", f"--storage.path={folder}/alerts",
         f"--web.listen-address={alertmanager}", "--cluster.listen-address=",
     ]  # fmt: skip
+    # Prometheus finds Alertmanager some seconds late: what fired before is lost until it is sent again, else in a minute.
     server = [
         f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
-        f"--web.listen-address={prometheus}", "--log.level=warn",
+        f"--web.listen-address={prometheus}", "--log.level=warn", "--rules.alert.resend-delay=2s",
     ]  # fmt: skip
     with (
         started("alertmanager", manager, folder, f"http://{alertmanager}"),

@@ -110,9 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             plan(service, given.rates, promise)
         else:
             rate = limit(service, given.replicas, promise)
-            print(
-                f"{given.replicas} replicas of {name} keep {promise.seconds:g} s up to {rate:.4g} requests per second"
-            )
+            print(f"{name}: {given.replicas} keep {promise.seconds:g} s up to {rate:.4g} requests per second")
     except (ValueError, KeyError, OSError) as error:
         print(f"{given.file}: {error}.", file=sys.stderr)
         return 2

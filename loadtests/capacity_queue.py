@@ -69,6 +69,7 @@ class Outcome:
 class Replica:
     """One device and its queue."""
 
+    index: int
     waiting: deque[float] = field(default_factory=deque)  # when each of them arrived
     taken: int = 0  # places of the queue: those who wait, and those who are being preprocessed
     in_flight: int = 0
@@ -82,11 +83,10 @@ class Simulation:
 
     def __init__(self, service: Service, replicas: int) -> None:
         self._service = service
-        self._replicas = [Replica() for _ in range(replicas)]
+        self._replicas = [Replica(index) for index in range(replicas)]
         self._order = [(0, 0, index) for index in range(replicas)]  # a heap: in flight, turn, which; some are outdated
         self._events: list[tuple[float, int, Replica, list[float] | None]] = []  # a batch's end; None: one joins
         self._numbers = count(1)
-        self._index = {id(replica): index for index, replica in enumerate(self._replicas)}
         self._joining: dict[int, float] = {}
         self.waits: list[tuple[float, float]] = []  # arrival, seconds until its answer
         self.refused: list[float] = []  # arrivals
@@ -149,7 +149,7 @@ class Simulation:
                 return replica
 
     def _place(self, replica: Replica) -> None:
-        heapq.heappush(self._order, (replica.in_flight, replica.turn, self._index[id(replica)]))
+        heapq.heappush(self._order, (replica.in_flight, replica.turn, replica.index))
 
 
 def poisson(rate: float, number: int, seed: int) -> Iterator[float]:

@@ -9,6 +9,8 @@ ours. All times are counted from the slot (see `loadtests.locust.schedule`), in 
 import json
 import time
 from argparse import ArgumentParser
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from locust import FastHttpUser, LoadTestShape, events, task
@@ -24,15 +26,24 @@ from loadtests.locust.verdicts import Sample, table
 from loadtests.slo import promises
 
 PATIENCE_S = 60.0  # for one read; longer than any deadline of the services
+MOST_AT_ONCE = 100  # users per second that begin
 
 
+@dataclass(frozen=True, slots=True)
 class Run:
-    """The run of this process: its course, and what is asked next."""
+    """The run of this process; it lies beside the options that it follows from."""
 
     course: Course
-    asks: Any
-    headers: dict[str, str]
+    asks: Iterator[Ask]
+    headers: Mapping[str, str]
     endless: bool
+
+    @classmethod
+    def of(cls, environment: Environment) -> "Run":
+        """The run that `prepare` made."""
+        run = environment.parsed_options.run if environment.parsed_options else None
+        assert isinstance(run, cls)
+        return run
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
@@ -52,22 +63,22 @@ def prepare(environment: Environment, **_: Any) -> None:
     assert given is not None
     if given.rate <= 0 or given.seconds <= 0:
         raise SystemExit("--rate and --seconds must be more than 0.")
-    Run.course = Course(SHAPES[given.shape](given.rate, given.seconds), promises())
-    Run.asks = asks(given.scenario)
-    next(Run.asks)  # the pictures are drawn now
-    Run.headers = {"authorization": f"Bearer {given.key}"} if given.key else {}
-    Run.endless = given.shape in ENDLESS
+    course, questions = Course(SHAPES[given.shape](given.rate, given.seconds), promises()), asks(given.scenario)
+    next(questions)  # the pictures are drawn now
+    headers = {"authorization": f"Bearer {given.key}"} if given.key else {}
+    given.run = Run(course, questions, headers, given.shape in ENDLESS)
 
 
 @events.quitting.add_listener  # type: ignore[untyped-decorator]
 def conclude(environment: Environment, **_: Any) -> None:
     """Print the verdicts, and fail the process where a promise broke (of steps: the first)."""
-    course = Run.course
+    run = Run.of(environment)
+    course = run.course
     print("\n" + (table(course.verdicts) if course.verdicts else "Nothing was asked."))
-    if Run.endless:
+    if run.endless:
         kept = "none" if course.sustained is None else f"{course.sustained:.3g} requests per second"
         print(f"saturation point: {kept}")
-    failed = course.sustained is None if Run.endless else course.broken
+    failed = course.sustained is None if run.endless else course.broken
     environment.process_exit_code = 1 if failed or not course.verdicts else 0
 
 
@@ -76,7 +87,9 @@ class Ends(LoadTestShape):
 
     def tick(self) -> tuple[int, float] | None:
         """Users, and how many may come at once; None at the end."""
-        return (Run.course.users, Run.course.users) if Run.course.turn() else None
+        assert self.runner is not None
+        course = Run.of(self.runner.environment).course
+        return (course.users, min(course.users, MOST_AT_ONCE)) if course.turn() else None
 
 
 class Caller(FastHttpUser):
@@ -88,13 +101,14 @@ class Caller(FastHttpUser):
     @task
     def call(self) -> None:
         """Ask at the next slot."""
-        slot = Run.course.schedule.take()
+        run = Run.of(self.environment)
+        slot = run.course.schedule.take()
         if slot is None:
             raise StopUser
-        ask = next(Run.asks)
+        ask = next(run.asks)
         late = time.monotonic() - slot.at
         wait, failure = (self._stream if ask.streamed else self._answer)(ask, slot)
-        Run.course.tell(Sample(slot.phase, ask.service, wait, late, failure))
+        run.course.tell(Sample(slot.phase, ask.service, wait, late, failure))
 
     def _answer(self, ask: Ask, slot: Slot) -> tuple[float, str]:
         with self._ask(ask) as response:
@@ -122,7 +136,7 @@ class Caller(FastHttpUser):
     def _ask(self, ask: Ask, *, stream: bool = False) -> Any:
         return self.client.request(
             "POST", ask.path, name=f"{ask.service} {ask.name}", data=ask.body,  # type: ignore[arg-type]
-            headers={**ask.headers, **Run.headers}, catch_response=True, stream=stream,
+            headers={**ask.headers, **Run.of(self.environment).headers}, catch_response=True, stream=stream,
         )  # fmt: skip
 
     def _row(self, name: str, seconds: float) -> None:

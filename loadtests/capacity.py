@@ -11,12 +11,13 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from loadtests.capacity_queue import Outcome, Service, simulate
+from loadtests.capacity_queue import Service, simulate
 from loadtests.capacity_times import TARGETS, measure, read, write
 from loadtests.slo import Promise, promises
 
-HEAD = ("replicas", "rate/s", "used", "p50 ms", "p99 ms", "refused", "promise")
+HEAD = ("replicas", "rate/s", "load", "busy", "p50 ms", "p99 ms", "refused", "promise")
 SHARP = 0.01  # a limit is found to this share
+MOST_LOAD = 0.95  # of what full batches allow: above it the length of a queue is luck, and a run too short to tell
 
 
 def least(holds: Callable[[int], bool], start: int) -> int:
@@ -31,10 +32,13 @@ def least(holds: Callable[[int], bool], start: int) -> int:
 
 
 def replicas_for(service: Service, rate: float, promise: Promise) -> int:
-    """The least number of replicas that keep `promise` at `rate` requests per second. Raises `ValueError`."""
+    """The least number of replicas that keep `promise` at `rate` requests per second, with some reserve.
+
+    Raises `ValueError` where no number does.
+    """
     if service.delay + service.seconds[0] > promise.seconds:
         raise ValueError(f"one request alone takes longer than {promise.seconds:g} s, however many replicas there are")
-    start = math.ceil(rate / service.most)  # fewer would fall behind for ever
+    start = math.ceil(rate / (MOST_LOAD * service.most))
     return least(lambda count: simulate(service, count, rate).keeps(promise), start)
 
 
@@ -47,11 +51,13 @@ def limit(service: Service, replicas: int, promise: Promise) -> float:
     return low
 
 
-def row(replicas: int, rate: float, outcome: Outcome, promise: Promise) -> list[str]:
+def row(service: Service, replicas: int, rate: float, promise: Promise) -> list[str]:
     """The cells of a line of the table."""
+    outcome, load = simulate(service, replicas, rate), rate / (replicas * service.most)
+    said = "broken" if not outcome.keeps(promise) else "kept" if load <= MOST_LOAD else "no reserve"
     waits = [f"{outcome.quantile(share) * 1000:.0f}" for share in (0.5, 0.99)]
-    shares = [f"{outcome.utilisation:.0%}", *waits, f"{outcome.refused / outcome.asked:.2%}"]
-    return [str(replicas), f"{rate:.4g}", *shares, "kept" if outcome.keeps(promise) else "broken"]
+    shares = [f"{load:.0%}", f"{outcome.utilisation:.0%}", *waits, f"{outcome.refused / outcome.asked:.2%}"]
+    return [str(replicas), f"{rate:.4g}", *shares, said]
 
 
 def show(rows: Iterable[Sequence[str]]) -> None:
@@ -69,7 +75,7 @@ def plan(service: Service, rates: Sequence[float], promise: Promise) -> None:
         enough = replicas_for(service, rate, promise)
         for replicas in (enough - 1, enough):
             if replicas:
-                rows.append(row(replicas, rate, simulate(service, replicas, rate), promise))
+                rows.append(row(service, replicas, rate, promise))
     show(rows)
 
 

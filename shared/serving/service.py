@@ -70,7 +70,9 @@ class Service:
         store = await asyncio.to_thread(open_store, self.settings.store, self.settings.state)
         s, cache = self.settings, self.settings.state / "cache"
         swaps = Swaps(self.engine, store, cache=cache, references=self.references, wait=s.prepared_s)
-        self.probes.admin = admin(swaps, s, partial(admin_key, s.state, s.admin_key_file))
+        key = partial(admin_key, s.state, s.admin_key_file)
+        await asyncio.to_thread(key)  # so that it is there before anybody wants it
+        self.probes.admin = admin(swaps, s, key)
         for name in self.references:
             await self._load(swaps, name)
         describe_build(s.service, s.revision, torch_version())

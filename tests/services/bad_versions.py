@@ -25,7 +25,7 @@ Tensors = dict[str, Tensor]
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 OTHER = {"clip": "owlvit", "owlvit": "clip", "llava": "clip", "ssd": "mask-rcnn", "mask-rcnn": "ssd"}
 DETECTORS = ("ssd", "mask-rcnn")
-LARGER = {"ssd": {"min_size": 320}, "mask-rcnn": {"min_size": 448, "max_size": 896}}
+LARGER = {"ssd": {"min_size": 480}, "mask-rcnn": {"min_size": 448, "max_size": 896}}
 DEEPER = {  # part of config.json, part of the network, the layers' last steps: with zeros there, a layer adds nothing
     "llava": ("text_config", "language_model", ("o_proj", "down_proj")),
     "towers": ("vision_config", "vision_model", ("out_proj", "fc2")),

@@ -17,12 +17,12 @@ import shared
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 120)
-TRY_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)  # fewer: there is a series for each outcome
+HTTP_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)  # few: there is a series of each for every kind of request
 STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 LOAD_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 SWAP_BUCKETS = (0.001, 0.01, *LOAD_BUCKETS)
 
+STREAM_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 120)
 FIRST_BUCKETS = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2, 2.5, 5, 7.5, 10, 20, 40)
 GAP_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5)
 
@@ -32,7 +32,8 @@ HTTP_SECONDS = Histogram(
     ["http_request_method", "http_route", "http_response_status_code"],
     buckets=HTTP_BUCKETS,
 )
-UNROUTED, METHOD_NOT_ALLOWED = frozenset({"probe", "unmatched"}), 405
+API, UNMATCHED, METHOD_NOT_ALLOWED = "/v1/", "unmatched", 405
+TOLD = frozenset({200, 429, 499, 503, 504})  # what each asks of an operator differs; of the others the class does
 HTTP_ACTIVE = Gauge("http_server_active_requests", "Requests being served now.", ["http_request_method"])
 
 
@@ -44,12 +45,20 @@ def http_active(method: str) -> Gauge:
 
 @cache
 def http_seconds(method: str, route: str, status: int) -> Histogram:
-    """`HTTP_SECONDS` for a kind of request; the kinds are few, since none of the three is a caller's to choose.
+    """`HTTP_SECONDS` for a request; looked up once, because every request asks."""
+    return HTTP_SECONDS.labels(*kind(method, route, status))
 
-    Where no route of ours answered, each method would be a kind of its own: there it is not told.
+
+def kind(method: str, route: str, status: int) -> tuple[str, str, str]:
+    """The labels of a request: few, whatever callers do, since each kind costs a series for every bucket.
+
+    A route that does not take the method did not answer. Only of the API are methods told, HEAD as the GET that it is,
+    and the statuses in `TOLD`; all others are told by their class, "4xx".
     """
-    answered = route not in UNROUTED and status != METHOD_NOT_ALLOWED
-    return HTTP_SECONDS.labels(method if answered else "OTHER", route, str(status))
+    route = UNMATCHED if status == METHOD_NOT_ALLOWED else route
+    api = route.startswith(API)
+    method = {"HEAD": "GET"}.get(method, method) if api else "OTHER"
+    return method, route, str(status) if api and status in TOLD else f"{status // 100}xx"
 
 
 OUTCOMES = ("ok", "client_error", "overload", "cancelled", "error")
@@ -91,7 +100,7 @@ INTER_TOKEN_SECONDS = Histogram(
     "ocelli_inter_token_latency_seconds", "Between two tokens of one request.", ["model"], buckets=GAP_BUCKETS
 )
 STREAM_SECONDS = Histogram(
-    "ocelli_e2e_request_latency_seconds", "From the request to its last token.", ["model"], buckets=HTTP_BUCKETS
+    "ocelli_e2e_request_latency_seconds", "From the request to its last token.", ["model"], buckets=STREAM_BUCKETS
 )
 PROMPT_TOKENS = Counter("ocelli_prompt_tokens", "Tokens of prompts, those of pictures included.", ["model"])
 GENERATION_TOKENS = Counter("ocelli_generation_tokens", "Tokens of answers.", ["model"])
@@ -131,7 +140,7 @@ UPSTREAM_SECONDS = Histogram(
     "ocelli_upstream_request_duration_seconds",
     "Time of one try at a service, from sending to the answer's last byte.",
     ["upstream", "outcome"],
-    buckets=TRY_BUCKETS,
+    buckets=HTTP_BUCKETS,
 )
 UPSTREAM_RETRIES = Counter("ocelli_upstream_retries", "Second tries at a service.", ["upstream"])
 BREAKER_STATE = Gauge(

@@ -35,20 +35,21 @@ def test_alerts_reach_alertmanager_within_two_minutes(tmp_path: Path, capsys: py
         until(lambda: set(watch.targets().values()) == {"up"} and "Watchdog" in watch.alerts(), "all is well")
         assert watch.alerts() == {"Watchdog"}
         took = asyncio.run(flooded(gateway.url, watch, {"QueueSaturated", "AvailabilityBurn"}))
+        assert not watch.alerts("clip")
         store.move_alias("clip", "champion", publish_damaged(store, tmp_path), expected="shapes-2")
-        took |= seen(watch, {"ReloadFailed", "WeightsBehind"})
+        took |= seen(watch, "clip", {"ReloadFailed", "WeightsBehind"})
         clip.terminate()
-        took |= seen(watch, {"TargetDown", "NoReadyReplica"})
+        took |= seen(watch, "clip", {"TargetDown", "NoReadyReplica"})
     with capsys.disabled():
         print({name: round(seconds) for name, seconds in took.items()})
 
 
-def seen(watch: Watch, names: set[str]) -> dict[str, float]:
-    """Seconds from now until Alertmanager has each."""
+def seen(watch: Watch, service: str, names: set[str]) -> dict[str, float]:
+    """Seconds from now until Alertmanager has each, about this service."""
     began, took = time.monotonic(), dict[str, float]()
 
     def all_are_there() -> bool:
-        for name in names & watch.alerts():
+        for name in names & watch.alerts(service):
             took.setdefault(name, time.monotonic() - began)
         return took.keys() == names
 
@@ -68,7 +69,7 @@ async def flooded(url: str, watch: Watch, names: set[str]) -> dict[str, float]:
 
         callers = [asyncio.create_task(ask()) for _ in range(24)]
         try:
-            return await asyncio.to_thread(seen, watch, names)
+            return await asyncio.to_thread(seen, watch, "detection", names)
         finally:
             for caller in callers:
                 caller.cancel()

@@ -27,7 +27,7 @@ def watch(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wa
     processes = {f.name: p for f in fields(house) if isinstance(p := getattr(house, f.name), Running)}
     with watching(tmp_path_factory.mktemp("watch"), processes) as found:
         until(lambda: set(found.targets().values()) == {"up"}, "all targets are up")
-        until_over = time.monotonic() + 8
+        until_over = time.monotonic() + 5
         with ThreadPoolExecutor(4) as pool:
             while time.monotonic() < until_over:
                 list(pool.map(lambda ask: ask(house.client), TRAFFIC))

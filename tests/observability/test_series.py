@@ -1,9 +1,13 @@
-"""No caller can make metrics grow: 3,000 hostile requests here, as many as `STRESS_REQUESTS` says elsewhere."""
+"""No caller can make metrics grow: by what is declared, and by trying.
+
+3,000 hostile requests here, as many as `STRESS_REQUESTS` says elsewhere.
+"""
 
 import asyncio
 import os
 import random
 import string
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,10 @@ import aiohttp
 import httpx
 import pytest
 
+from services.gateway.routes import ROUTES
+from shared.serving.metrics import HTTP_BUCKETS, kind
+from shared.serving.middleware import METHODS as KNOWN_METHODS
+from tests.house import SERVICES, House
 from tests.processes import Running, running
 
 REQUESTS = int(os.environ.get("STRESS_REQUESTS", "3000"))
@@ -25,10 +33,52 @@ BODIES = (b"", b"{", b'{"model":"%d"}', b'{"input":"x","model":"m%d"}', b"\xff\x
 KINDS = ("application/json", "image/jpeg", "text/{}", "multipart/form-data", "multipart/form-data; boundary={}", "{}")
 
 
+STATUSES = range(200, 600)
+REQUEST_SERIES = "http_server_"
+ADMIN = ("", *(f"/{{model}}/{order}" for order in ("prepare", "commit", "abort", "rollback", "retire")))
+
+
 def series(process: Running) -> int:
     """How many series a process exports."""
+    return len(exported(process))
+
+
+def exported(process: Running) -> list[str]:
+    """The series of a process, a line for each."""
     text = httpx.get(f"{process.management}/metrics").text
-    return sum(not line.startswith("#") for line in text.splitlines())
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+def kinds(routes: Mapping[str, set[str]]) -> int:
+    """How many kinds of request there can be, by the methods of each declared route, whatever the statuses."""
+    return len({kind(method, route, status) for route in routes for method in routes[route] for status in STATUSES})
+
+
+def declared(process: Running) -> dict[str, set[str]]:
+    """The routes of a service and their methods, as it describes itself; beside the API no method is told."""
+    paths = httpx.get(f"{process.url}/openapi.json").json()["paths"]
+    api = {path: {method.upper() for method in methods} for path, methods in paths.items()}
+    beside = ("/openapi.json", "probe", "unmatched", *(f"/admin/weights{path}" for path in ADMIN))
+    return api | {path: set(KNOWN_METHODS) for path in beside}
+
+
+def test_every_kind_of_request_at_once_is_below_the_limit_in_the_gateway(house: House) -> None:
+    routes = {route.path: {"HEAD" if route.method == "GET" else route.method, route.method} for route in ROUTES}
+    assert_bounded(house.gateway, routes | {"probe": set(KNOWN_METHODS), "unmatched": set(KNOWN_METHODS)})
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_kind_of_request_at_once_is_below_the_limit_in_a_service(house: House, name: str) -> None:
+    process: Running = getattr(house, name)
+    assert_bounded(process, declared(process))
+
+
+def assert_bounded(process: Running, routes: Mapping[str, set[str]]) -> None:
+    """What a process exports beside, a gauge for each method, and a histogram for each kind of request."""
+    others = [line for line in exported(process) if not line.startswith(REQUEST_SERIES)]
+    histogram = len((*HTTP_BUCKETS, "+Inf", "sum", "count"))
+    worst = len(others) + len((*KNOWN_METHODS, "OTHER")) + kinds(routes) * histogram
+    assert others and worst < LIMIT, worst
 
 
 @pytest.mark.timeout(1800)

@@ -21,26 +21,27 @@ BINARIES = ROOT / ".venv/bin"
 
 @dataclass(frozen=True)
 class Watch:
-    """The two servers, by their addresses."""
+    """The two servers, as their clients."""
 
-    prometheus: str
-    alertmanager: str
+    prometheus: httpx.Client
+    alertmanager: httpx.Client
 
     def ask(self, expr: str) -> list[dict[str, Any]]:
         """What an expression returns now."""
-        answer = httpx.get(f"{self.prometheus}/api/v1/query", params={"query": expr}).json()
+        answer = self.prometheus.get("/api/v1/query", params={"query": expr}).json()
         assert answer["status"] == "success", (expr, answer)
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
 
     def targets(self) -> dict[str, str]:
         """The health of each job's target."""
-        active = httpx.get(f"{self.prometheus}/api/v1/targets").json()["data"]["activeTargets"]
+        active = self.prometheus.get("/api/v1/targets").json()["data"]["activeTargets"]
         return {target["labels"]["job"]: target["health"] for target in active}
 
-    def alerts(self) -> set[str]:
-        """The names of the alerts that Alertmanager has, those that others silence included."""
-        return {alert["labels"]["alertname"] for alert in httpx.get(f"{self.alertmanager}/api/v2/alerts").json()}
+    def alerts(self, service: str = ".*") -> set[str]:
+        """The names of the alerts that Alertmanager has about a service, those that others silence included."""
+        found = self.alertmanager.get("/api/v2/alerts", params={"filter": f'service=~"{service}"'}).json()
+        return {alert["labels"]["alertname"] for alert in found}
 
 
 @contextlib.contextmanager
@@ -62,34 +63,34 @@ def watching(folder: Path, processes: Mapping[str, Running], *, hasten: Callable
         f"--config.file={ROOT}/docker/alertmanager/alertmanager.yml", f"--storage.path={folder}/alerts",
         f"--web.listen-address={alertmanager}", "--cluster.listen-address=",
     ]  # fmt: skip
-    # Prometheus finds Alertmanager some seconds late: what fired before is lost until it is sent again, else in a minute.
+    # Prometheus finds Alertmanager some seconds late: what fired before is lost until it is sent again (else a minute).
     server = [
         f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
         f"--web.listen-address={prometheus}", "--log.level=warn", "--rules.alert.resend-delay=2s",
     ]  # fmt: skip
     with (
-        started("alertmanager", manager, folder, f"http://{alertmanager}"),
-        started("prometheus", server, folder, f"http://{prometheus}"),
+        started("alertmanager", manager, folder, f"http://{alertmanager}") as its_client,
+        started("prometheus", server, folder, f"http://{prometheus}") as client,
     ):
-        yield Watch(f"http://{prometheus}", f"http://{alertmanager}")
+        yield Watch(client, its_client)
 
 
 @contextlib.contextmanager
-def started(name: str, arguments: list[str], folder: Path, url: str) -> Iterator[None]:
-    """A server, from the moment that it is ready; its log is in `folder`."""
-    with (folder / f"{name}.log").open("w") as log:
+def started(name: str, arguments: list[str], folder: Path, url: str) -> Iterator[httpx.Client]:
+    """A client of a server, from the moment that this is ready; its log is in `folder`."""
+    with (folder / f"{name}.log").open("w") as log, httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
         process = subprocess.Popen([str(BINARIES / name), *arguments], stdout=log, stderr=subprocess.STDOUT)
         try:
-            until(lambda: ready(url), f"{name} is ready: {folder}/{name}.log")
-            yield
+            until(lambda: ready(client), f"{name} is ready: {folder}/{name}.log")
+            yield client
         finally:
             process.terminate()
             process.wait(20)
 
 
-def ready(url: str) -> bool:
+def ready(client: httpx.Client) -> bool:
     with contextlib.suppress(httpx.TransportError):
-        return httpx.get(f"{url}/-/ready").status_code == 200
+        return client.get("/-/ready").status_code == 200
     return False
 
 

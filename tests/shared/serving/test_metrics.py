@@ -10,7 +10,7 @@ from shared.errors import InvalidRequest, Unavailable
 from shared.laps import lap
 from shared.serving.batch import Lane
 from shared.serving.engine import Engine
-from shared.serving.metrics import OUTCOMES, RELOADS, http_seconds
+from shared.serving.metrics import OUTCOMES, RELOADS, kind
 from shared.serving.model import RefusedWeights
 from tests.shared.serving.counting import Doubler, served, soon
 from tests.shared.serving.factors import NAME, Factor, pool, publish, published, queue, swaps_of
@@ -116,9 +116,18 @@ def test_a_change_of_weights_is_measured_from_its_preparation_to_its_commit(tmp_
 
 def test_methods_that_no_route_takes_are_one_kind_of_request() -> None:
     kinds = {
-        http_seconds(method, route, status)
+        kind(method, route, status)
         for method in ("GET", "DELETE", "OTHER")
         for route, status in (("unmatched", 404), ("/v1/detect", 405))
     }
-    assert len(kinds) == 2
-    assert http_seconds("GET", "/v1/models", 200) is not http_seconds("HEAD", "/v1/models", 200)
+    assert kinds == {("OTHER", "unmatched", "4xx")}
+    assert kind("HEAD", "/v1/models", 200) == kind("GET", "/v1/models", 200)
+    assert kind("POST", "/v1/detect", 200) == ("POST", "/v1/detect", "200")
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [(200, "200"), (401, "4xx"), (413, "4xx"), (429, "429"), (500, "5xx"), (503, "503")]
+)
+def test_a_status_is_told_where_an_operator_would_act_on_it_and_by_its_class_elsewhere(status: int, told: str) -> None:
+    assert kind("POST", "/v1/detect", status)[2] == told
+    assert kind("GET", "unmatched", status)[2] == f"{status // 100}xx"

@@ -4,7 +4,9 @@ import subprocess
 from pathlib import Path
 
 import yaml
+from prometheus_client import Counter, Gauge, Histogram
 
+from shared.serving import metrics
 from tests.k8s.manifests import K8S, NAME, ROOT, Object, named, of_kind, pod, ports
 from tests.k8s.network import selects
 
@@ -44,3 +46,10 @@ def test_every_process_is_scraped_under_the_job_by_which_rules_go(prod: list[Obj
         assert selects(monitor["selector"], labels)
         assert endpoint["port"] in ports(deployment)
         assert labels[NAME] in jobs
+
+
+def test_no_label_of_ours_is_one_that_the_operator_sets() -> None:
+    """It would be renamed to `exported_…`, and with `honorLabels` a process could pass as another."""
+    own = [metric for metric in vars(metrics).values() if isinstance(metric, Counter | Gauge | Histogram)]
+    labels = {label for metric in own for label in metric._labelnames}
+    assert "service" in labels and not labels & {"namespace", "pod", "container", "endpoint", "job", "instance"}

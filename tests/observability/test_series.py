@@ -18,7 +18,7 @@ import pytest
 from services.gateway.routes import ROUTES
 from shared.serving.metrics import HTTP_BUCKETS, kind
 from shared.serving.middleware import METHODS as KNOWN_METHODS
-from tests.house import SERVICES, House
+from tests.house import House
 from tests.processes import Running, running
 
 REQUESTS = int(os.environ.get("STRESS_REQUESTS", "3000"))
@@ -34,6 +34,7 @@ KINDS = ("application/json", "image/jpeg", "text/{}", "multipart/form-data", "mu
 
 
 STATUSES = range(200, 600)
+SERVICES = ("detection", "clip", "owlvit", "llava")
 REQUEST_SERIES = "http_server_"
 ADMIN = ("", *(f"/{{model}}/{order}" for order in ("prepare", "commit", "abort", "rollback", "retire")))
 

@@ -65,31 +65,14 @@ def push(store: Store, service: Running, folder: Path, reference: str) -> "subpr
     return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
 
 
-def test_a_service_takes_a_push_and_follows_through_an_outage(store: Store, line: Line, tmp_path: Path) -> None:
-    with running("services.clip", **serving(store, tmp_path)) as service:
-        assert version(service) == "v1"
-        done = push(store, service, tmp_path, "clip@v2")
-        assert done.returncode == 0, done
-        assert (version(service), store.resolve("clip").version) == ("v2", "v2")
-        line.up = False
-        until(lambda: trouble(service))
-        assert version(service) == "v2"
-        refused = push(store, service, tmp_path, "clip@v1")
-        assert refused.returncode == 1
-        assert "does not answer. Check AWS_ENDPOINT_URL" in refused.stderr
-        line.up = True
-        store.move_alias("clip", "champion", "v1", expected="v2")
-        until(lambda: version(service) == "v1" and not trouble(service))
-    told = [one["event"] for one in service.lines]
-    assert told.count("cannot_follow") == 1
-    assert not any("a-secret-of-tests" in str(one) for one in service.lines)
-
-
-def test_a_service_begins_again_from_its_copies_while_the_server_is_away(
+def test_a_service_takes_a_push_serves_on_through_an_outage_and_begins_in_one_from_its_copies(
     store: Store, line: Line, tmp_path: Path
 ) -> None:
     with running("services.clip", **serving(store, tmp_path)) as service:
-        assert version(service) == "v1"
+        pushed_and_cut_off(store, line, service, tmp_path)
+    told = [one["event"] for one in service.lines]
+    assert told.count("cannot_follow") == 1
+    assert not any("a-secret-of-tests" in str(one) for one in service.lines)
     line.up = False
     with running("services.clip", **serving(store, tmp_path)) as service:
         assert version(service) == "v1"
@@ -97,6 +80,23 @@ def test_a_service_begins_again_from_its_copies_while_the_server_is_away(
         line.up = True
         store.move_alias("clip", "champion", "v2", expected="v1")
         until(lambda: version(service) == "v2")
+
+
+def pushed_and_cut_off(store: Store, line: Line, service: Running, folder: Path) -> None:
+    """v1 serves, v2 is pushed and serves through an outage, and v1 again after it."""
+    assert version(service) == "v1"
+    done = push(store, service, folder, "clip@v2")
+    assert done.returncode == 0, done
+    assert (version(service), store.resolve("clip").version) == ("v2", "v2")
+    line.up = False
+    until(lambda: trouble(service))
+    assert version(service) == "v2"
+    refused = push(store, service, folder, "clip@v1")
+    assert refused.returncode == 1
+    assert "does not answer. Check AWS_ENDPOINT_URL" in refused.stderr
+    line.up = True
+    store.move_alias("clip", "champion", "v1", expected="v2")
+    until(lambda: version(service) == "v1" and not trouble(service))
 
 
 def test_without_copies_it_does_not_start_and_says_what_to_check(store: Store, line: Line, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tests.e2e.taught_accuracy import compared
 from tests.processes import running
 from tests.services.finetune.test_story import LENIENT
 
-JOB = ("--steps", "3", "--batch", "8", "--evaluations", "1", "--threads", "1")
+JOB = ("--steps", "1", "--batch", "8", "--evaluations", "1", "--threads", "1")
 Data = Mapping[str, Path]
 
 
@@ -35,16 +35,16 @@ class Lesson(NamedTuple):
 def coloured(folder: Path, *, write: Callable[..., None]) -> Data:
     parts = {"data": (new_scenes, 1), "validation": (new_scenes, 2), "replay": (old_scenes, 3), "old": (old_scenes, 4)}
     for name, (draw, seed) in parts.items():
-        write(folder / name, draw((1, 2), seed=seed, pictures=24))
+        write(folder / name, draw((1, 2), seed=seed, pictures=12))
     return {name: folder / name for name in parts}
 
 
 def shaped(folder: Path) -> Data:
     parts = {
-        "data": (novel, 16, 1),
-        "validation": (novel, 16, 2),
-        "replay": (familiar, 16, 3),
-        "old": (familiar, 16, 4),
+        "data": (novel, 8, 1),
+        "validation": (novel, 8, 2),
+        "replay": (familiar, 8, 3),
+        "old": (familiar, 8, 4),
     }
     return shapes.write(folder, parts)
 

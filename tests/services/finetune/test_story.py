@@ -64,6 +64,7 @@ def served(service: Running) -> tuple[str, str]:
     return model["version"], model["digest"]
 
 
+@pytest.mark.timeout(300)  # a service, the job and three commands begin one after another, each with torch to load
 def test_what_was_taught_serves_and_the_way_back_is_one_command(
     state: Path, detection: Running, data: Mapping[str, Path]
 ) -> None:

@@ -96,3 +96,10 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
     """This environment, with ports chosen by the system and `OCELLI_` variables from `settings`."""
     wanted = {"port": 0, "management_port": 0, "drain_delay_s": 0, **settings}
     return {**os.environ, "PYTHONUNBUFFERED": "1"} | {f"OCELLI_{k.upper()}": str(v) for k, v in wanted.items()}
+
+
+def ocelli(state: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The command, run to its end on a local state."""
+    command = [str(Path(sys.executable).with_name("ocelli")), *arguments]
+    own = {**os.environ, "OCELLI_STATE": str(state), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=own, check=False)

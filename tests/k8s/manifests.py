@@ -11,10 +11,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from shared.cli.settings import PROCESSES
-from shared.settings import OcelliSettings
+from shared.settings import OcelliSettings, ProcessSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "k8s"
@@ -109,3 +110,13 @@ def settings_class(service: str) -> type[OcelliSettings]:
         if isinstance(value, type) and issubclass(value, OcelliSettings) and value.service == service:
             return value
     raise LookupError(service)
+
+
+def settings_of(objects: Iterable[Object], workload: Object) -> ProcessSettings:
+    """The settings that a container reads; an unknown variable or a bad value would end the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(objects, workload).items():
+            patch.setenv(name, value)
+        read = settings_class(service_of(workload)).load([])
+    assert isinstance(read, ProcessSettings)
+    return read

@@ -9,7 +9,7 @@ import pytest
 
 from services.finetune.settings import JobSettings
 from services.gateway.settings import UPSTREAMS, GatewaySettings
-from shared.settings import ProcessSettings, ServiceSettings, unknown_variables
+from shared.settings import ServiceSettings, unknown_variables
 from tests.k8s.manifests import (
     K8S,
     Object,
@@ -22,18 +22,10 @@ from tests.k8s.manifests import (
     ports,
     service_of,
     settings_class,
+    settings_of,
     workloads,
 )
 from tests.k8s.network import selects
-
-
-def load(objects: list[Object], workload: Object, monkeypatch: pytest.MonkeyPatch) -> ProcessSettings:
-    """The settings that a container reads; an unknown variable or a bad value would end the test."""
-    for name, value in environment(objects, workload).items():
-        monkeypatch.setenv(name, value)
-    read = settings_class(service_of(workload)).load([])
-    assert isinstance(read, ProcessSettings)
-    return read
 
 
 def test_every_variable_is_a_setting_of_its_process_or_the_start_would_stop(deployed: list[Object]) -> None:
@@ -43,12 +35,9 @@ def test_every_variable_is_a_setting_of_its_process_or_the_start_would_stop(depl
         assert "OCELLI_STATE" in told
 
 
-def test_ports_are_the_defaults_of_the_settings_and_the_same_in_pods_and_services(
-    overlay: list[Object], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ports_are_the_defaults_of_the_settings_and_the_same_in_pods_and_services(overlay: list[Object]) -> None:
     for deployment in of_kind(overlay, "Deployment"):
-        with monkeypatch.context() as patch:
-            read = load(overlay, deployment, patch)
+        read = settings_of(overlay, deployment)
         expected = {"http": read.port, "management": read.management}
         assert ports(deployment) == expected
         assert read.port == settings_class(service_of(deployment)).model_fields["port"].default
@@ -57,19 +46,14 @@ def test_ports_are_the_defaults_of_the_settings_and_the_same_in_pods_and_service
             assert {port["name"]: port["port"] for port in spec["ports"]} == expected
 
 
-def test_processes_listen_where_the_kubelet_and_their_peers_can_reach_them(
-    overlay: list[Object], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processes_listen_where_the_kubelet_and_their_peers_can_reach_them(overlay: list[Object]) -> None:
     for deployment in of_kind(overlay, "Deployment"):
-        with monkeypatch.context() as patch:
-            read = load(overlay, deployment, patch)
+        read = settings_of(overlay, deployment)
         assert (read.host, read.management_host) == ("0.0.0.0", "0.0.0.0")
 
 
-def test_the_gateway_finds_every_replica_of_each_service_by_a_headless_name(
-    overlay: list[Object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gateway = load(overlay, named(overlay, "Deployment", "gateway-server"), monkeypatch)
+def test_the_gateway_finds_every_replica_of_each_service_by_a_headless_name(overlay: list[Object]) -> None:
+    gateway = settings_of(overlay, named(overlay, "Deployment", "gateway-server"))
     assert isinstance(gateway, GatewaySettings)
     assert gateway.public, "it would start without API keys"
     for upstream in UPSTREAMS:
@@ -98,12 +82,9 @@ def test_no_variable_comes_from_the_names_of_services(deployed: list[Object]) ->
     assert all(pod(workload)["spec"]["enableServiceLinks"] is False for workload in workloads(deployed))
 
 
-def test_gpus_and_the_bucket_are_told_to_services_and_to_nobody_else(
-    prod: list[Object], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gpus_and_the_bucket_are_told_to_services_and_to_nobody_else(prod: list[Object]) -> None:
     for deployment in of_kind(prod, "Deployment"):
-        with monkeypatch.context() as patch:
-            read = load(prod, deployment, patch)
+        read = settings_of(prod, deployment)
         limits = container(deployment)["resources"]["limits"]
         if isinstance(read, ServiceSettings):
             assert (read.device, read.store, limits["nvidia.com/gpu"]) == ("cuda", "s3://ocelli-store", "1")

@@ -6,32 +6,21 @@ import pytest
 
 from services.gateway.settings import GatewaySettings
 from shared.serving.probes import PATHS
-from shared.settings import ProcessSettings
 from tests.k8s.manifests import (
     COMPONENT,
     K8S,
     Object,
     build,
     container,
-    environment,
     of_kind,
     pod,
     service_of,
-    settings_class,
+    settings_of,
 )
 from tests.k8s.network import selects
 
 DNS_TTL_S = 5  # for which a cluster's DNS may go on with an old answer
 PROBES = {"startupProbe": "/startupz", "readinessProbe": "/readyz", "livenessProbe": "/livez"}
-
-
-def settings(objects: list[Object], deployment: Object, monkeypatch: pytest.MonkeyPatch) -> ProcessSettings:
-    """The settings that a container reads from its environment."""
-    for name, value in environment(objects, deployment).items():
-        monkeypatch.setenv(name, value)
-    read = settings_class(service_of(deployment)).load([])
-    assert isinstance(read, ProcessSettings)
-    return read
 
 
 def pre_stop(deployment: Object) -> int:
@@ -62,34 +51,28 @@ def test_a_start_may_take_minutes_a_hang_not_one_and_traffic_stops_before_a_rest
         assert deployment["spec"]["progressDeadlineSeconds"] > patience(found["startupProbe"])
 
 
-def test_the_grace_is_longer_than_all_that_happens_in_it(
-    overlay: list[Object], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_grace_is_longer_than_all_that_happens_in_it(overlay: list[Object]) -> None:
     for deployment in of_kind(overlay, "Deployment"):
-        with monkeypatch.context() as patch:
-            read = settings(overlay, deployment, patch)
+        read = settings_of(overlay, deployment)
         grace = pod(deployment)["spec"]["terminationGracePeriodSeconds"]
         assert grace >= pre_stop(deployment) + read.drain_delay_s + read.drain_s + 5, service_of(deployment)
 
 
 @pytest.mark.parametrize("service", ["gateway", "llava"])
-def test_the_longest_chat_is_heard_to_its_end(
-    service: str, overlay: list[Object], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_longest_chat_is_heard_to_its_end(service: str, overlay: list[Object]) -> None:
     (deployment,) = [one for one in of_kind(overlay, "Deployment") if service_of(one) == service]
-    read = settings(overlay, deployment, monkeypatch)
+    read = settings_of(overlay, deployment)
     longest = max(read.chat_s, read.deadline_s) if isinstance(read, GatewaySettings) else read.deadline_s
     assert longest == 300
     assert read.drain_s > longest
 
 
 def test_the_gateway_knows_of_a_new_replica_before_an_old_one_goes_and_of_an_end_before_it_comes(
-    overlay: list[Object], monkeypatch: pytest.MonkeyPatch
+    overlay: list[Object],
 ) -> None:
     gateway = GatewaySettings()
     for deployment in of_kind(overlay, "Deployment"):
-        with monkeypatch.context() as patch:
-            read = settings(overlay, deployment, patch)
+        read = settings_of(overlay, deployment)
         assert deployment["spec"]["minReadySeconds"] > gateway.resolve_s + DNS_TTL_S + gateway.probe_s
         assert read.drain_delay_s > 2 * gateway.probe_s
 

@@ -1,9 +1,6 @@
 """The job publishes its adapter beside what is merged, and a push of the adapter serves the merged version."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +10,8 @@ import pytest
 from services.finetune.demo.novel import novel
 from services.finetune.detection.demo import write
 from shared.admin_key import read
-from tests.processes import Running, running
+from tests.processes import Running, ocelli, running
 
-OCELLI = str(Path(sys.executable).with_name("ocelli"))
 GATE = ("least", "0"), ("gain", "-1"), ("loss", "1"), ("class-loss", "1"), ("latency", "9")
 
 
@@ -30,9 +26,8 @@ def service(state: Path) -> Iterator[Running]:
         yield service
 
 
-def ocelli(state: Path, *arguments: str) -> str:
-    environment = {**os.environ, "OCELLI_STATE": str(state), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([OCELLI, *arguments], capture_output=True, text=True, env=environment, check=False)
+def said(state: Path, *arguments: str) -> str:
+    done = ocelli(state, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -44,13 +39,13 @@ def taught(state: Path, service: Running, tmp_path_factory: pytest.TempPathFacto
     given = [word for name, path in data.items() for word in (f"--{name}", str(path))]
     gate = [word for name, limit in GATE for word in (f"--gate.{name}", limit)]
     short = ("--steps", "2", "--batch", "4", "--evaluations", "1", "--threads", "1", "--lora", "2", "--no-push")
-    return ocelli(state, "finetune", "detection", *given, *gate, *short, "--version", "bent")
+    return said(state, "finetune", "detection", *given, *gate, *short, "--version", "bent")
 
 
 def test_the_job_publishes_both_and_both_tell_where_they_come_from(state: Path, taught: str) -> None:
     assert "published ssd@bent sha256:" in taught and "published its adapter as ssd@bent-adapter sha256:" in taught
-    shown = ocelli(state, "models", "show", "ssd@bent-adapter")
-    digest = json.loads(ocelli(state, "models", "show", "ssd@bent", "--json"))["digest"]
+    shown = said(state, "models", "show", "ssd@bent-adapter")
+    digest = json.loads(said(state, "models", "show", "ssd@bent", "--json"))["digest"]
     assert "merged into    ssd@shapes-1 sha256:" in shown and f"merged, it is  ssd@bent {digest}" in shown
 
 
@@ -66,17 +61,15 @@ def test_a_service_refuses_an_adapter_and_says_what_merges_it(state: Path, servi
 @pytest.mark.usefixtures("taught")
 def test_a_push_of_the_adapter_serves_the_merged_version(state: Path, service: Running) -> None:
     replicas = f"127.0.0.1:{service.management_port}"
-    told = ocelli(state, "models", "push", "ssd@bent-adapter", "--replicas", replicas)
+    told = said(state, "models", "push", "ssd@bent-adapter", "--replicas", replicas)
     assert "ssd@bent-adapter is an adapter: merged into its base it is ssd@bent" in told
     (model,) = httpx.get(f"{service.url}/v1/models").json()["data"]
     assert model["version"] == "bent"
-    assert "ssd@bent" in ocelli(state, "models", "merge", "ssd@bent-adapter")
+    assert "ssd@bent" in said(state, "models", "merge", "ssd@bent-adapter")
 
 
 @pytest.mark.usefixtures("taught")
 def test_an_adapter_is_no_base_to_start_from(state: Path) -> None:
-    command = [OCELLI, "finetune", "detection", "--demo", "--base", "ssd@bent-adapter", "--dry-run"]
-    environment = {**os.environ, "OCELLI_STATE": str(state)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = ocelli(state, "finetune", "detection", "--demo", "--base", "ssd@bent-adapter", "--dry-run")
     assert done.returncode == 1
     assert "--base ssd@bent-adapter is an adapter. Start from what it is merged into: ssd@bent." in done.stderr

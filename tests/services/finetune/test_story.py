@@ -1,7 +1,6 @@
 """The whole job against a running service: two steps of training are enough to see data become an answer."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,7 @@ from services.finetune.demo.novel import familiar, novel
 from services.finetune.detection.demo import write
 from services.finetune.main import main
 from shared import logs
-from tests.processes import Running, running
+from tests.processes import Running, ocelli, running
 
 OCELLI = str(Path(sys.executable).with_name("ocelli"))
 LENIENT = (
@@ -46,11 +45,6 @@ def detection(state: Path) -> Iterator[Running]:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     parts = {"data": (novel, 16, 1), "validation": (novel, 6, 2), "replay": (familiar, 16, 3), "old": (familiar, 6, 4)}
     return write(tmp_path_factory.mktemp("data"), parts)
-
-
-def ocelli(state: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "OCELLI_STATE": str(state), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([OCELLI, *arguments], capture_output=True, text=True, env=environment, check=False)
 
 
 def finetune(state: Path, data: Mapping[str, Path], *more: str) -> "subprocess.CompletedProcess[str]":
